@@ -1,0 +1,1 @@
+//! A limit, a bounded queue, a permit.

@@ -1,0 +1,1 @@
+//! JSON logs, request records, counters, key masking.

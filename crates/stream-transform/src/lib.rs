@@ -1,0 +1,1 @@
+//! Upstream events in, OpenAI chunks out: think, strip, raw, reasoning.

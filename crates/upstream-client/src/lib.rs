@@ -1,0 +1,1 @@
+//! Asks Z.ai: dialects, tokens, attempts, timeouts, and a stream of typed events.

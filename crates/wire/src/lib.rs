@@ -1,0 +1,1 @@
+//! What is on the wire on both sides of the gateway: SSE framing, OpenAI types, Z.ai types.
