@@ -1,0 +1,8 @@
+//! OpenAI's Chat Completions API: what clients send, what they read, what upstreams stream.
+
+pub mod error;
+pub mod models;
+pub mod request;
+pub(crate) mod stream;
+
+pub use stream::decode;
