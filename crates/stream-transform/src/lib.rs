@@ -1,1 +1,48 @@
 //! Upstream events in, OpenAI chunks out: think, strip, raw, reasoning.
+//!
+//! No I/O and no runtime: a [`Transform`] is pushed one [`Event`](z2api_wire::event::Event) at a
+//! time and says the answer into a [`Sink`]. [`Chunks`] is the sink that writes the chunks of a
+//! stream, [`Fold`] the one that gathers a whole completion; since both hear the same words, a
+//! streamed and a non-streamed answer cannot differ.
+//!
+//! ```
+//! use z2api_stream_transform::{AnswerId, Chunks, Options, ThinkMode, Transform};
+//! use z2api_wire::event::{Dialect, Event, Phase};
+//!
+//! let id = AnswerId { id: "chatcmpl-1".into(), created: 0, model: "GLM-4.5".into() };
+//! let mut chunks = Chunks::new(&id, false);
+//! let mut transform = Transform::new(Options::new(Dialect::ZaiWeb, ThinkMode::Think));
+//! transform.push(&Event::Text { phase: Phase::Thinking, text: "Hm.".into() }, &mut chunks)?;
+//! transform.push(&Event::Text { phase: Phase::Answer, text: "Yes.".into() }, &mut chunks)?;
+//! transform.end(&mut chunks);
+//! let stream = String::from_utf8(chunks.take().to_vec()).unwrap();
+//! assert!(stream.contains(r#""delta":{"content":"<think>\nHm."}"#));
+//! assert!(stream.ends_with("data: [DONE]\n\n"));
+//! # Ok::<(), z2api_stream_transform::TransformError>(())
+//! ```
+
+mod chunks;
+mod citation;
+mod escape;
+mod fold;
+mod markup;
+mod message;
+mod mode;
+mod models;
+mod request;
+mod said;
+mod sink;
+mod stop;
+mod tag;
+mod transform;
+mod trim;
+mod view;
+mod voice;
+
+pub use chunks::Chunks;
+pub use fold::Fold;
+pub use mode::{ThinkMode, UnknownThinkMode};
+pub use models::{BUILT_IN_MODELS, Model, ModelTable, ModelTableError};
+pub use request::{RequestError, chat_of};
+pub use sink::{AnswerId, Sink};
+pub use transform::{Options, Progress, Transform, TransformError};

@@ -1,0 +1,160 @@
+//! The sink that writes the chunks of a streamed answer.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::Serialize;
+use z2api_wire::event::{FinishReason, ToolCallDelta, Usage};
+
+use crate::escape::push_escaped;
+use crate::sink::{AnswerId, Sink};
+
+/// Writes OpenAI chunks as server-sent events into one buffer that is reused for the whole stream.
+///
+/// The first chunk says the role; then come the deltas, one chunk with the finish reason, the
+/// usage chunk if it was asked for, and `[DONE]`.
+#[derive(Debug)]
+pub struct Chunks {
+    out: BytesMut,
+    /// A chunk from `data: ` to just before its `choices`.
+    head: Vec<u8>,
+    include_usage: bool,
+    /// The field whose string is being written.
+    open: Option<Field>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Content,
+    Reasoning,
+}
+
+impl Chunks {
+    /// Begins the stream of the answer `id`. With `include_usage` each chunk has a `usage`, null
+    /// in all but the last.
+    pub fn new(id: &AnswerId, include_usage: bool) -> Self {
+        #[derive(Serialize)]
+        struct Head<'a> {
+            id: &'a str,
+            object: &'static str,
+            created: u64,
+            model: &'a str,
+        }
+        let head = Head {
+            id: &id.id,
+            object: "chat.completion.chunk",
+            created: id.created,
+            model: &id.model,
+        };
+        let mut line = b"data: ".to_vec();
+        // Writing strings and numbers into memory cannot fail.
+        serde_json::to_writer(&mut line, &head).expect("a chunk's head is JSON");
+        line.pop();
+        let mut chunks = Self { out: BytesMut::new(), head: line, include_usage, open: None };
+        chunks.begin(b"\"role\":\"assistant\",\"content\":\"\"");
+        chunks.end(None);
+        chunks
+    }
+
+    /// Takes what has been written since the last call.
+    pub fn take(&mut self) -> Bytes {
+        self.close();
+        self.out.split().freeze()
+    }
+
+    /// Writes an error event, after which the stream ends without `[DONE]`. `body` is the JSON of
+    /// the error object.
+    pub fn error(&mut self, body: &[u8]) {
+        self.close();
+        self.out.put_slice(b"data: ");
+        self.out.put_slice(body);
+        self.out.put_slice(b"\n\n");
+    }
+
+    fn begin(&mut self, delta: &[u8]) {
+        self.out.reserve(self.head.len() + delta.len() + 96);
+        self.out.put_slice(&self.head);
+        self.out.put_slice(b",\"choices\":[{\"index\":0,\"delta\":{");
+        self.out.put_slice(delta);
+    }
+
+    fn end(&mut self, reason: Option<FinishReason>) {
+        self.out.put_slice(b"},\"logprobs\":null,\"finish_reason\":");
+        match reason {
+            None => self.out.put_slice(b"null"),
+            Some(reason) => {
+                self.out.put_u8(b'"');
+                self.out.put_slice(reason.as_str().as_bytes());
+                self.out.put_u8(b'"');
+            }
+        }
+        let usage: &[u8] = if self.include_usage { b"}],\"usage\":null}\n\n" } else { b"}]}\n\n" };
+        self.out.put_slice(usage);
+    }
+
+    fn string(&mut self, field: Field, text: &str) {
+        if self.open != Some(field) {
+            self.close();
+            self.begin(match field {
+                Field::Content => b"\"content\":\"",
+                Field::Reasoning => b"\"reasoning_content\":\"",
+            });
+            self.open = Some(field);
+        }
+        push_escaped(&mut self.out, text);
+    }
+
+    fn close(&mut self) {
+        if self.open.take().is_some() {
+            self.out.put_u8(b'"');
+            self.end(None);
+        }
+    }
+}
+
+impl Sink for Chunks {
+    fn content(&mut self, text: &str) {
+        self.string(Field::Content, text);
+    }
+
+    fn reasoning(&mut self, text: &str) {
+        self.string(Field::Reasoning, text);
+    }
+
+    fn tool_call(&mut self, call: &ToolCallDelta<'_>) {
+        self.close();
+        self.begin(b"\"tool_calls\":[{\"index\":");
+        self.out.put_slice(itoa::Buffer::new().format(call.index).as_bytes());
+        if let Some(id) = &call.id {
+            self.out.put_slice(b",\"id\":\"");
+            push_escaped(&mut self.out, id);
+            self.out.put_slice(b"\",\"type\":\"function\"");
+        }
+        self.out.put_slice(b",\"function\":{");
+        if let Some(name) = &call.name {
+            self.out.put_slice(b"\"name\":\"");
+            push_escaped(&mut self.out, name);
+            self.out.put_slice(b"\",");
+        }
+        self.out.put_slice(b"\"arguments\":\"");
+        push_escaped(&mut self.out, &call.arguments);
+        self.out.put_slice(b"\"}}]");
+        self.end(None);
+    }
+
+    fn event_end(&mut self) {
+        self.close();
+    }
+
+    fn finish(&mut self, reason: FinishReason, usage: Option<&Usage>) {
+        self.close();
+        self.begin(b"");
+        self.end(Some(reason));
+        if let (true, Some(usage)) = (self.include_usage, usage) {
+            self.out.put_slice(&self.head);
+            self.out.put_slice(b",\"choices\":[],\"usage\":");
+            let usage = serde_json::to_vec(usage).expect("usage is JSON");
+            self.out.put_slice(&usage);
+            self.out.put_slice(b"}\n\n");
+        }
+        self.out.put_slice(b"data: [DONE]\n\n");
+    }
+}

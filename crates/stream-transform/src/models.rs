@@ -1,0 +1,193 @@
+//! The models that clients may ask for, and what each is upstream. The table is data.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use z2api_wire::event::Dialect;
+
+/// The built-in table, as JSON. A table of one's own has the same shape.
+pub const BUILT_IN_MODELS: &str = include_str!("models.json");
+
+/// A name that clients may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Model {
+    /// The public name.
+    pub name: String,
+    /// The upstream's id in the `zai-web` dialect.
+    pub zai_web: String,
+    /// The upstream's id in the `openai` dialect.
+    pub openai: String,
+    /// Whether it thinks before it answers.
+    pub thinking: bool,
+    /// Whether it searches the web.
+    pub search: bool,
+    /// The tool servers that the upstream searches with (`zai-web`).
+    pub mcp_servers: Vec<String>,
+    /// Whether it sees images.
+    pub vision: bool,
+    /// Unix time in seconds.
+    pub created: u64,
+}
+
+impl Model {
+    /// The upstream's id in a dialect.
+    pub fn upstream_id(&self, dialect: Dialect) -> &str {
+        match dialect {
+            Dialect::ZaiWeb => &self.zai_web,
+            Dialect::OpenAi => &self.openai,
+        }
+    }
+}
+
+/// A row of the table: a model and the variants that follow from it, `NAME-Thinking` where
+/// thinking is optional and `NAME-Search` where it can search.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    name: String,
+    zai_web: String,
+    /// The lower-case name where absent.
+    openai: Option<String>,
+    thinking: Thinking,
+    #[serde(default)]
+    search: Vec<String>,
+    #[serde(default)]
+    vision: bool,
+    created: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Thinking {
+    Never,
+    Optional,
+    Always,
+}
+
+impl Row {
+    fn models(self) -> Vec<Model> {
+        let base = Model {
+            openai: self.openai.unwrap_or_else(|| self.name.to_ascii_lowercase()),
+            name: self.name,
+            zai_web: self.zai_web,
+            thinking: self.thinking == Thinking::Always,
+            search: false,
+            mcp_servers: Vec::new(),
+            vision: self.vision,
+            created: self.created,
+        };
+        let mut models = vec![base.clone()];
+        if self.thinking == Thinking::Optional {
+            let name = format!("{}-Thinking", base.name);
+            models.push(Model { name, thinking: true, ..base.clone() });
+        }
+        if !self.search.is_empty() {
+            let name = format!("{}-Search", base.name);
+            let thinking = self.thinking != Thinking::Never;
+            models.push(Model { name, thinking, search: true, mcp_servers: self.search, ..base });
+        }
+        models
+    }
+}
+
+/// A table that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelTableError {
+    /// Not JSON of the table's shape.
+    #[error("is not a table of models: {0}")]
+    NotATable(String),
+    /// A name is given twice, case aside.
+    #[error("names the model {0:?} twice")]
+    Twice(String),
+    /// There is no model in it.
+    #[error("names no model")]
+    Empty,
+}
+
+/// The models by name.
+#[derive(Debug, Clone)]
+pub struct ModelTable {
+    models: Vec<Model>,
+    /// By lower-case name.
+    index: HashMap<String, usize>,
+}
+
+impl ModelTable {
+    /// The built-in table.
+    pub fn built_in() -> Self {
+        Self::from_json(BUILT_IN_MODELS).expect("the built-in table is checked by a test")
+    }
+
+    /// Reads a table of the shape of [`BUILT_IN_MODELS`].
+    ///
+    /// # Errors
+    /// [`ModelTableError`].
+    pub fn from_json(json: &str) -> Result<Self, ModelTableError> {
+        let rows: Vec<Row> = serde_json::from_str(json)
+            .map_err(|error| ModelTableError::NotATable(error.to_string()))?;
+        let models: Vec<Model> = rows.into_iter().flat_map(Row::models).collect();
+        let mut index = HashMap::new();
+        for (at, model) in models.iter().enumerate() {
+            if index.insert(model.name.to_ascii_lowercase(), at).is_some() {
+                return Err(ModelTableError::Twice(model.name.clone()));
+            }
+        }
+        if models.is_empty() {
+            return Err(ModelTableError::Empty);
+        }
+        Ok(Self { models, index })
+    }
+
+    /// Finds a model by its public name, whatever its case.
+    pub fn get(&self, name: &str) -> Option<&Model> {
+        self.index.get(&name.to_ascii_lowercase()).map(|at| &self.models[*at])
+    }
+
+    /// All models, in the table's order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Model> {
+        self.models.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, web: &str, openai: &str, thinking: bool, servers: &[&str]) {
+        let table = ModelTable::built_in();
+        let model = table.get(name).expect(name);
+        assert_eq!((model.zai_web.as_str(), model.openai.as_str()), (web, openai));
+        assert_eq!((model.thinking, model.search), (thinking, !servers.is_empty()));
+        assert_eq!(model.mcp_servers, servers);
+    }
+
+    #[test]
+    fn the_three_names_of_old_mean_what_they_meant() {
+        check("GLM-4.5", "0727-360B-API", "glm-4.5", false, &[]);
+        check("GLM-4.5-Thinking", "0727-360B-API", "glm-4.5", true, &[]);
+        check("glm-4.5-search", "0727-360B-API", "glm-4.5", true, &["deep-web-search"]);
+    }
+
+    #[test]
+    fn a_model_that_always_thinks_has_no_variants() {
+        check(
+            "GLM-4.1V-9B-Thinking",
+            "GLM-4.1V-Thinking-FlashX",
+            "glm-4.1v-9b-thinking",
+            true,
+            &[],
+        );
+        assert!(ModelTable::built_in().get("GLM-4.1V-9B-Thinking-Thinking").is_none());
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_used_says_why() {
+        let row = r#"{"name":"a","zai_web":"b","thinking":"never","created":1}"#;
+        let twice = format!("[{row},{}]", row.replace("\"a\"", "\"A\""));
+        assert_eq!(ModelTable::from_json(&twice).err(), Some(ModelTableError::Twice("A".into())));
+        assert_eq!(ModelTable::from_json("[]").err(), Some(ModelTableError::Empty));
+        assert!(ModelTable::from_json(&format!("[{}]", row.replace("created", "made"))).is_err());
+    }
+}

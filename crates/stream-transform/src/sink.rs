@@ -1,0 +1,28 @@
+//! Where an answer is said to.
+
+use z2api_wire::event::{FinishReason, ToolCallDelta, Usage};
+
+/// What names an answer: the same in all chunks of its stream.
+#[derive(Debug, Clone)]
+pub struct AnswerId {
+    /// `chatcmpl-` and a random part.
+    pub id: String,
+    /// Unix time in seconds.
+    pub created: u64,
+    /// The model as the client asked for it.
+    pub model: String,
+}
+
+/// Hears an answer piece by piece, in order.
+pub trait Sink {
+    /// A piece of `content`.
+    fn content(&mut self, text: &str);
+    /// A piece of `reasoning_content`.
+    fn reasoning(&mut self, text: &str);
+    /// A piece of a tool call.
+    fn tool_call(&mut self, call: &ToolCallDelta<'_>);
+    /// What one upstream event had to say is said.
+    fn event_end(&mut self) {}
+    /// The answer is whole. Nothing follows.
+    fn finish(&mut self, reason: FinishReason, usage: Option<&Usage>);
+}
