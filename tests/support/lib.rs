@@ -1,1 +1,5 @@
-//! Shared support for the tests of the workspace.
+//! What the tests of the workspace share: the streams of `tests/streams` and what they mean.
+
+mod streams;
+
+pub use streams::{Case, Ends, MeantCall, cases};
