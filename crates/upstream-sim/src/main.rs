@@ -1,0 +1,3 @@
+//! Placeholder entry of the simulated upstream.
+
+fn main() {}
