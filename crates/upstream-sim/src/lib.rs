@@ -14,6 +14,7 @@ mod script;
 mod serve;
 mod sim;
 mod steps;
+pub mod text;
 
 pub use guests::Guests;
 pub use plan::{Plan, fails_first, plan_fn, sequence};
