@@ -1,1 +1,65 @@
 //! Asks Z.ai: dialects, tokens, attempts, timeouts, and a stream of typed events.
+//!
+//! A [`Client`] turns a [`Chat`] into an [`EventStream`], whichever of the two upstream
+//! [`Dialect`]s it speaks. It needs a tokio runtime with its timer on, reads no environment, and
+//! shows no HTTP library in its types.
+//!
+//! ```no_run
+//! use futures::StreamExt;
+//! use z2api_upstream_client::{Chat, Client, Event, Phase, Secret, Settings};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut settings = Settings::default();
+//! settings.url = "https://api.z.ai/api/paas/v4/chat/completions".to_owned();
+//! settings.token = Some(Secret::new("the API key"));
+//! let client = Client::new(settings)?;
+//!
+//! let started = client.chat(&Chat::ask("glm-4.5", "Why is the sky blue?")).await?;
+//! let mut events = started.events;
+//! while let Some(event) = events.next().await {
+//!     if let Event::Text { phase: Phase::Answer, text } = event? {
+//!         print!("{text}");
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it promises:
+//!
+//! * Nothing is asked twice once a part of an answer has arrived; before that, only failures that
+//!   may pass are tried again, by [`RetryPolicy`].
+//! * An answer that was cut is never taken for a whole one: [`EventStream`] ends with an error.
+//! * Dropping an [`EventStream`], or the future of [`Client::chat`], closes its connection.
+//! * Refusals meant for unattended clients ([`Blocker`]) are named, never worked around.
+
+mod answer;
+mod attempt;
+mod classify;
+mod client;
+mod clocks;
+mod codes;
+mod dialect;
+mod endpoint;
+mod error;
+mod events;
+mod guest;
+mod http;
+mod reader;
+mod retry;
+mod retry_after;
+mod secret;
+mod settings;
+mod token;
+
+pub use z2api_wire::Malformed;
+pub use z2api_wire::chat::Chat;
+pub use z2api_wire::event::{Dialect, Event, FinishReason, Phase, ToolCallDelta, Usage};
+pub use z2api_wire::fault::Fault;
+
+pub use crate::client::{Client, Failed, Started};
+pub use crate::error::{Blocker, Error, Found, Owner, Verdict, Wait};
+pub use crate::events::EventStream;
+pub use crate::retry::RetryPolicy;
+pub use crate::secret::Secret;
+pub use crate::settings::{Settings, SettingsError, Timeouts};

@@ -1,0 +1,78 @@
+//! What differs between the dialects, each in its own file; this one only picks.
+
+mod openai;
+mod zai_web;
+
+use ::http::HeaderMap;
+use z2api_wire::Malformed;
+use z2api_wire::chat::Chat;
+use z2api_wire::event::{Dialect, Event};
+
+use crate::classify::Refusal;
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::settings::{Settings, SettingsError};
+
+/// One request, ready to be sent: headers of its own, and a JSON body.
+pub(crate) struct Outgoing {
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+/// The headers that all requests of a client share.
+pub(crate) fn common_headers(
+    endpoint: &Endpoint,
+    settings: &Settings,
+) -> Result<HeaderMap, SettingsError> {
+    match endpoint.dialect {
+        Dialect::ZaiWeb => zai_web::common_headers(endpoint, settings),
+        Dialect::OpenAi => Ok(HeaderMap::new()),
+    }
+}
+
+/// Whether a token can be had by asking, where none is given.
+pub(crate) fn has_guests(dialect: Dialect) -> bool {
+    match dialect {
+        Dialect::ZaiWeb => true,
+        Dialect::OpenAi => false,
+    }
+}
+
+/// Writes a chat in the dialect's way, with ids of its own.
+///
+/// # Errors
+/// [`Error::BadRequest`] if the dialect cannot say it.
+pub(crate) fn request(endpoint: &Endpoint, chat: &Chat) -> Result<Outgoing, Error> {
+    match endpoint.dialect {
+        Dialect::ZaiWeb => zai_web::request(endpoint, chat),
+        Dialect::OpenAi => openai::request(chat),
+    }
+}
+
+/// Reads the data of one SSE event.
+pub(crate) fn decode<'a>(
+    dialect: Dialect,
+    data: &'a str,
+    emit: &mut impl FnMut(Event<'a>),
+) -> Result<(), Malformed> {
+    match dialect {
+        Dialect::ZaiWeb => z2api_wire::zai::decode(data, emit),
+        Dialect::OpenAi => z2api_wire::openai::decode(data, emit),
+    }
+}
+
+/// What a refusal means in this dialect alone; None leaves it to its code and status.
+pub(crate) fn refusal(refusal: &Refusal<'_>) -> Option<Error> {
+    match refusal.dialect {
+        Dialect::ZaiWeb => zai_web::refusal(refusal),
+        Dialect::OpenAi => None,
+    }
+}
+
+/// Whether an answer that stops after an end mark, a finish reason, or both, is whole.
+pub(crate) fn is_whole(dialect: Dialect, end_mark: bool, finish: bool) -> bool {
+    match dialect {
+        Dialect::ZaiWeb => end_mark || finish,
+        Dialect::OpenAi => end_mark && finish,
+    }
+}

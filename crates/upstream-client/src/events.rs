@@ -1,0 +1,155 @@
+//! The stream of an answer's events, under its clocks.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::Stream;
+use z2api_wire::event::Event;
+
+use crate::clocks::Clocks;
+use crate::error::Error;
+use crate::reader::{Read, Reader};
+use crate::settings::Timeouts;
+
+/// The most events kept that come before the first that counts; further ones are passed over.
+const MAX_EARLY: usize = 1024;
+
+/// The events of one answer. It ends with None only if the answer is whole; an error is its last
+/// item. The upstream is read no faster than the stream is polled.
+///
+/// Dropping it closes the upstream connection, or gives it back if the answer has ended.
+pub struct EventStream {
+    /// Events that were read already: by the wait for the first one, or ahead of `poll_next`.
+    early: VecDeque<Event<'static>>,
+    reader: Reader,
+    clocks: Clocks,
+    over: bool,
+}
+
+impl EventStream {
+    /// Waits for the first event that counts.
+    ///
+    /// # Errors
+    /// Whatever comes instead of it. The caller bounds the time.
+    pub(crate) async fn begin(mut reader: Reader, timeouts: &Timeouts) -> Result<Self, Error> {
+        let mut early = VecDeque::new();
+        poll_fn(|cx| {
+            loop {
+                let begun = reader.has_begun();
+                let read = reader.poll(cx, &mut |event| {
+                    if early.len() < MAX_EARLY || counts(&event) {
+                        early.push_back(event.into_owned());
+                    }
+                });
+                debug_assert!(!begun, "the loop ends with the first event that counts");
+                match read {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Read::Nothing) => {}
+                    Poll::Ready(Read::Events { .. }) if reader.has_begun() => {
+                        return Poll::Ready(Ok(()));
+                    }
+                    Poll::Ready(Read::Events { .. }) => {}
+                    Poll::Ready(Read::End) => return Poll::Ready(Err(Error::Empty)),
+                    Poll::Ready(Read::Failed(error)) => return Poll::Ready(Err(error)),
+                }
+            }
+        })
+        .await?;
+        let clocks = Clocks::start(timeouts.idle, timeouts.lifetime);
+        Ok(Self { early, reader, clocks, over: false })
+    }
+
+    /// Hands all events of one read of the upstream to `each`, without copying them.
+    ///
+    /// Gives `Some(Ok(()))` after a read with at least one event, `Some(Err(_))` once if the
+    /// answer fails, and None after its end.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] if nothing with content comes for the idle limit or the answer outlasts
+    /// its lifetime, [`Error::Truncated`] and [`Error::Disconnected`] for a cut,
+    /// [`Error::Malformed`], and whatever the upstream itself gives as an error.
+    pub fn poll_events(
+        &mut self,
+        cx: &mut Context<'_>,
+        each: &mut dyn FnMut(Event<'_>),
+    ) -> Poll<Option<Result<(), Error>>> {
+        if !self.early.is_empty() {
+            self.early.drain(..).for_each(each);
+            return Poll::Ready(Some(Ok(())));
+        }
+        if self.over {
+            return Poll::Ready(None);
+        }
+        if let Some(error) = self.clocks.lifetime_is_over() {
+            return self.fail(error);
+        }
+        loop {
+            match self.reader.poll(cx, each) {
+                Poll::Pending => {
+                    return match self.clocks.poll(cx) {
+                        Poll::Pending => Poll::Pending,
+                        Poll::Ready(error) => self.fail(error),
+                    };
+                }
+                Poll::Ready(Read::Nothing) => {
+                    if let Some(error) = self.clocks.idle_is_over() {
+                        return self.fail(error);
+                    }
+                }
+                Poll::Ready(Read::Events { content }) => {
+                    if content {
+                        self.clocks.feed();
+                    }
+                    return Poll::Ready(Some(Ok(())));
+                }
+                Poll::Ready(Read::End) => {
+                    self.over = true;
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(Read::Failed(error)) => return self.fail(error),
+            }
+        }
+    }
+
+    fn fail(&mut self, error: Error) -> Poll<Option<Result<(), Error>>> {
+        self.over = true;
+        self.reader.close();
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+/// Whether an event is more than a shape this version does not know.
+fn counts(event: &Event<'_>) -> bool {
+    !matches!(event, Event::Unknown(_))
+}
+
+/// The same events one by one, copied.
+impl Stream for EventStream {
+    type Item = Result<Event<'static>, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(event) = self.early.pop_front() {
+                return Poll::Ready(Some(Ok(event)));
+            }
+            let mut events = VecDeque::new();
+            let read = self.poll_events(cx, &mut |event| events.push_back(event.into_owned()));
+            self.early = events;
+            match read {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(()))) => {}
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(None) => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for EventStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventStream").field("over", &self.over).finish_non_exhaustive()
+    }
+}
