@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
+use bytes::BytesMut;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -15,7 +16,7 @@ pub(crate) const API: &str = "/api/paas/v4/chat/completions";
 /// One connection.
 pub(crate) struct Client {
     stream: TcpStream,
-    buffer: Vec<u8>,
+    buffer: BytesMut,
 }
 
 /// One response.
@@ -44,7 +45,7 @@ impl Response {
 impl Client {
     pub(crate) async fn connect(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).await.expect("the simulator listens");
-        Self { stream, buffer: Vec::new() }
+        Self { stream, buffer: BytesMut::new() }
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -106,14 +107,15 @@ impl Client {
 
     /// Everything up to the end of the connection, and how that came.
     pub(crate) async fn rest(&mut self) -> (Vec<u8>, io::Result<()>) {
-        let end = self.stream.read_to_end(&mut self.buffer).await.map(|_| ());
-        (std::mem::take(&mut self.buffer), end)
+        let mut rest = Vec::from(self.buffer.split());
+        let end = self.stream.read_to_end(&mut rest).await.map(|_| ());
+        (rest, end)
     }
 
     async fn until(&mut self, mark: &[u8]) -> Vec<u8> {
         loop {
             if let Some(at) = self.buffer.windows(mark.len()).position(|w| w == mark) {
-                return self.buffer.drain(..at + mark.len()).collect();
+                return self.buffer.split_to(at + mark.len()).into();
             }
             self.read().await;
         }
@@ -123,7 +125,7 @@ impl Client {
         while self.buffer.len() < length {
             self.read().await;
         }
-        self.buffer.drain(..length).collect()
+        self.buffer.split_to(length).into()
     }
 
     async fn read(&mut self) {

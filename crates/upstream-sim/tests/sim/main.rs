@@ -6,3 +6,4 @@ mod faults;
 mod guests;
 mod log;
 mod misfits;
+mod program;

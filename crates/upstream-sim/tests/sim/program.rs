@@ -1,0 +1,69 @@
+//! The simulator as a program.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use crate::client::{API, Client, WEB};
+
+/// The running program; killed when a test is over.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts the program on a free port; gives the two URLs it prints.
+fn start(arguments: &[&str]) -> (Program, [String; 2]) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_z2api-upstream-sim"))
+        .args(["--port", "0"])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let urls = [(); 2].map(|()| lines.next().unwrap().unwrap());
+    (Program(child), urls)
+}
+
+fn addr_in(url: &str) -> std::net::SocketAddr {
+    url.split('/').nth(2).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_program_serves_both_dialects() {
+    let (_program, [web, api]) = start(&["--bytes", "500", "--thinking", "100"]);
+    assert!(web.ends_with(WEB) && api.ends_with(API));
+    let mut client = Client::connect(addr_in(&web)).await;
+    assert!(client.chat(WEB, "t", "{}").await.text().contains(r#""edit_index":32"#));
+    let text = client.chat(API, "t", "{}").await.text();
+    assert!(text.contains("reasoning_content") && text.ends_with("data: [DONE]\n\n"));
+}
+
+#[tokio::test]
+async fn the_program_replays_a_file_event_by_event() {
+    let path = std::env::temp_dir().join(format!("z2api-upstream-sim-{}.sse", std::process::id()));
+    std::fs::write(&path, "data: a\n\ndata: b\n\ndata: c").unwrap();
+    let (_program, [web, _]) = start(&["--file", path.to_str().unwrap(), "--cut-after", "2"]);
+    std::fs::remove_file(&path).unwrap();
+    let mut client = Client::connect(addr_in(&web)).await;
+    client.ask(WEB, "t", "{}").await;
+    client.head().await;
+    let (body, end) = client.rest().await;
+    assert_eq!(body, b"9\r\ndata: a\n\n\r\n9\r\ndata: b\n\n\r\n");
+    assert!(end.is_ok());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_program_ends_well_when_told_to() {
+    let (mut program, _) = start(&["--status", "500"]);
+    let pid = program.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(program.0.wait().unwrap().success());
+}
