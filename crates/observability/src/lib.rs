@@ -1,1 +1,22 @@
 //! JSON logs, request records, counters, key masking.
+//!
+//! Libraries speak `tracing`; only the server installs [`subscriber`]. Everything goes through a
+//! [`LogSink`], whose own thread writes, so that a slow reader of the log slows no request.
+
+mod counters;
+mod id;
+mod line;
+mod mask;
+mod memory;
+mod record;
+mod sink;
+mod trace;
+
+pub use counters::Counters;
+pub use id::RequestId;
+pub use line::{RequestLine, ResponseLine, now};
+pub use mask::mask_key;
+pub use memory::resident_memory;
+pub use record::{Asked, RequestRecord};
+pub use sink::{LogGuard, LogSink, MemoryLog};
+pub use trace::subscriber;

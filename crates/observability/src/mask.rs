@@ -1,0 +1,27 @@
+//! How an API key is shown.
+
+/// The first four and the last four characters with stars between, if at least eight stay
+/// hidden; otherwise stars alone.
+pub fn mask_key(key: &str) -> String {
+    let chars: Vec<char> = key.chars().collect();
+    if chars.len() < 16 {
+        return "****".to_owned();
+    }
+    let first: String = chars[..4].iter().collect();
+    let last: String = chars[chars.len() - 4..].iter().collect();
+    format!("{first}****{last}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_characters_stay_hidden_or_all() {
+        assert_eq!(mask_key("sk-1234567890abcd"), "sk-1****abcd");
+        assert_eq!(mask_key("0123456789abcdef"), "0123****cdef");
+        assert_eq!(mask_key("0123456789abcde"), "****");
+        assert_eq!(mask_key(""), "****");
+        assert_eq!(mask_key("ключключключключ"), "ключ****ключ");
+    }
+}

@@ -1,0 +1,319 @@
+//! The record of a request: opened with it, closed once, however it ends.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::counters::Counters;
+use crate::id::RequestId;
+use crate::line::{Options, Parameters, RequestLine, ResponseLine, now};
+use crate::sink::LogSink;
+
+/// nginx's number for a client that went away before its answer was complete.
+const HUNG_UP: u16 = 499;
+
+/// What is known once a request has been understood.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// The key, masked.
+    pub api_key_masked: String,
+    /// The model asked for.
+    pub model: String,
+    /// What the client calls itself.
+    pub user_agent: String,
+    /// How many messages.
+    pub message_count: usize,
+    /// Whether a stream is wanted.
+    pub stream: bool,
+    /// As given.
+    pub temperature: Option<f64>,
+    /// As given.
+    pub max_tokens: Option<u64>,
+}
+
+/// The record of one request. It is moved to whatever ends the request, and dropping it writes
+/// the one response line: as whole, as failed, or, if nothing was said, as a client that hung up.
+#[derive(Debug)]
+pub struct RequestRecord {
+    log: Option<LogSink>,
+    counters: Arc<Counters>,
+    id: RequestId,
+    method: String,
+    endpoint: String,
+    client_ip: IpAddr,
+    began: Instant,
+    counted: bool,
+    asked: Option<Asked>,
+    route: Option<(&'static str, &'static str)>,
+    queued: Option<Duration>,
+    retries: u32,
+    usage: Option<(u64, u64)>,
+    finish_reason: Option<&'static str>,
+    first_byte: Option<Duration>,
+    bytes: u64,
+    status: Option<u16>,
+    failed: Option<(u16, String)>,
+    whole: bool,
+}
+
+impl RequestRecord {
+    /// Opens a record. Without a log it only counts.
+    pub fn open(
+        log: Option<LogSink>,
+        counters: Arc<Counters>,
+        id: RequestId,
+        method: &str,
+        endpoint: &str,
+        client_ip: IpAddr,
+    ) -> Self {
+        Self {
+            log,
+            counters,
+            id,
+            method: method.to_owned(),
+            endpoint: endpoint.to_owned(),
+            client_ip,
+            began: Instant::now(),
+            counted: false,
+            asked: None,
+            route: None,
+            queued: None,
+            retries: 0,
+            usage: None,
+            finish_reason: None,
+            first_byte: None,
+            bytes: 0,
+            status: None,
+            failed: None,
+            whole: false,
+        }
+    }
+
+    /// The request's id.
+    pub fn id(&self) -> &RequestId {
+        &self.id
+    }
+
+    /// This is a chat request: it goes into the counters.
+    pub fn counted(&mut self) {
+        if !std::mem::replace(&mut self.counted, true) {
+            self.counters.begun();
+        }
+    }
+
+    /// The request has been understood. Writes the request line.
+    pub fn asked(&mut self, asked: Asked) {
+        let asked = self.asked.insert(asked).clone();
+        self.request_line(&asked, Some(&asked.model));
+    }
+
+    /// Which dialect and thinking mode it takes.
+    pub fn route(&mut self, dialect: &'static str, think_mode: &'static str) {
+        self.route = Some((dialect, think_mode));
+    }
+
+    /// How long it waited for a slot.
+    pub fn queued(&mut self, waited: Duration) {
+        self.queued = Some(waited);
+    }
+
+    /// How many attempts were made after the first.
+    pub fn retries(&mut self, retries: u32) {
+        self.retries = retries;
+    }
+
+    /// What the upstream counted, in tokens.
+    pub fn usage(&mut self, prompt: u64, completion: u64) {
+        self.usage = Some((prompt, completion));
+    }
+
+    /// Why the model stopped.
+    pub fn finish_reason(&mut self, reason: &'static str) {
+        self.finish_reason = Some(reason);
+    }
+
+    /// The first byte of the answer's body goes out. Only the first call counts.
+    pub fn first_byte(&mut self) {
+        self.first_byte.get_or_insert_with(|| self.began.elapsed());
+    }
+
+    /// More bytes of the answer's body go out.
+    pub fn bytes(&mut self, bytes: u64) {
+        self.bytes += bytes;
+    }
+
+    /// The status that goes out.
+    pub fn status(&mut self, status: u16) {
+        self.status = Some(status);
+    }
+
+    /// The request fails with this status, or, once a status has gone out, within its answer.
+    pub fn fail(&mut self, status: u16, error: impl Into<String>) {
+        self.failed = Some((status, error.into()));
+    }
+
+    /// The answer has gone out to its last byte (an error's answer, too). Closes the record.
+    pub fn whole(mut self) {
+        self.whole = true;
+    }
+
+    fn request_line(&self, asked: &Asked, model: Option<&str>) {
+        let Some(log) = &self.log else { return };
+        log.line(&RequestLine {
+            request_id: self.id.as_str(),
+            timestamp: now(),
+            level: "INFO",
+            r#type: "request",
+            client_ip: self.client_ip.to_string(),
+            api_key: &asked.api_key_masked,
+            model,
+            user_agent: &asked.user_agent,
+            parameters: Parameters {
+                message_count: asked.message_count,
+                parameters: Options {
+                    stream: asked.stream,
+                    temperature: asked.temperature,
+                    max_tokens: asked.max_tokens,
+                },
+            },
+        });
+    }
+
+    fn response_line(&self, status: u16, error: Option<&str>, took: Duration, level: &'static str) {
+        let Some(log) = &self.log else { return };
+        let asked = self.asked.as_ref();
+        log.line(&ResponseLine {
+            request_id: self.id.as_str(),
+            timestamp: now(),
+            level,
+            r#type: "response",
+            status_code: status,
+            response_time_ms: millis(took),
+            retry_count: self.retries,
+            endpoint: &self.endpoint,
+            method: &self.method,
+            client_ip: self.client_ip.to_string(),
+            stream: asked.map(|asked| asked.stream),
+            model: asked.map(|asked| asked.model.as_str()),
+            api_key: asked.map(|asked| asked.api_key_masked.as_str()),
+            dialect: self.route.map(|(dialect, _)| dialect),
+            think_mode: self.route.map(|(_, mode)| mode),
+            queue_time_ms: self.queued.map(millis),
+            time_to_first_byte_ms: self.first_byte.map(millis),
+            finish_reason: self.finish_reason,
+            prompt_tokens: self.usage.map(|(prompt, _)| prompt),
+            completion_tokens: self.usage.map(|(_, completion)| completion),
+            bytes_sent: self.bytes,
+            error,
+        });
+    }
+}
+
+impl Drop for RequestRecord {
+    fn drop(&mut self) {
+        let failed = self.failed.take();
+        let (status, error) = match (&failed, self.status, self.whole) {
+            // A stream that fails has sent its status long before.
+            (Some((status, error)), sent, _) => (sent.unwrap_or(*status), Some(error.as_str())),
+            (None, Some(status), true) => (status, None),
+            (None, _, _) => (HUNG_UP, Some("the client hung up")),
+        };
+        let took = self.began.elapsed();
+        let failed_within = failed.is_some() && self.status.is_some();
+        let is_error = failed_within || (status >= 400 && status != HUNG_UP);
+        if self.counted {
+            self.counters.ended(took, is_error);
+            if self.asked.is_none() {
+                // Refused before it was understood: it still has its request line.
+                let unknown = Asked { api_key_masked: "****".to_owned(), ..Asked::default() };
+                self.request_line(&unknown, None);
+            }
+        }
+        let level = if failed_within || status >= 500 { "ERROR" } else { "INFO" };
+        self.response_line(status, error, took, level);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// The lines of a request that goes as `run` says.
+    fn lines(run: impl FnOnce(RequestRecord)) -> (Vec<Value>, Arc<Counters>) {
+        let counters = Arc::new(Counters::default());
+        let (log, memory, guard) = LogSink::memory();
+        let id = RequestId::accept("req_1").unwrap();
+        let ip = IpAddr::from([127, 0, 0, 1]);
+        run(RequestRecord::open(Some(log), counters.clone(), id, "POST", "/x", ip));
+        drop(guard);
+        let parsed = memory.lines().into_iter();
+        let parsed = parsed.map(|line| serde_json::from_str(&line).unwrap());
+        (parsed.collect(), counters)
+    }
+
+    #[test]
+    fn a_whole_answer_has_one_line_in_and_one_out() {
+        let (lines, counters) = lines(|mut record| {
+            record.counted();
+            record.asked(Asked { model: "m".into(), message_count: 2, ..Asked::default() });
+            record.status(200);
+            record.usage(3, 4);
+            record.first_byte();
+            record.bytes(10);
+            record.whole();
+        });
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0]["type"], "request");
+        assert_eq!(lines[0]["parameters"]["message_count"], 2);
+        assert_eq!(lines[0]["parameters"]["parameters"]["temperature"], Value::Null);
+        assert_eq!((&lines[1]["status_code"], &lines[1]["level"]), (&200.into(), &"INFO".into()));
+        assert_eq!(
+            (&lines[1]["completion_tokens"], &lines[1]["bytes_sent"]),
+            (&4.into(), &10.into())
+        );
+        assert!(lines[1].get("error").is_none());
+        assert_eq!((counters.total_requests(), counters.error_count()), (1, 0));
+    }
+
+    #[test]
+    fn a_client_that_hangs_up_is_a_499_and_no_error() {
+        let (lines, counters) = lines(|mut record| {
+            record.counted();
+            record.asked(Asked::default());
+            record.status(200);
+        });
+        assert_eq!((&lines[1]["status_code"], &lines[1]["level"]), (&499.into(), &"INFO".into()));
+        assert_eq!(counters.error_count(), 0);
+    }
+
+    #[test]
+    fn a_refusal_has_both_lines_and_its_status() {
+        let (lines, counters) = lines(|mut record| {
+            record.counted();
+            record.fail(401, "invalid_api_key");
+        });
+        assert_eq!((&lines[0]["type"], &lines[0]["model"]), (&"request".into(), &Value::Null));
+        assert_eq!((&lines[1]["status_code"], &lines[1]["level"]), (&401.into(), &"INFO".into()));
+        assert_eq!(counters.error_count(), 1);
+    }
+
+    #[test]
+    fn a_stream_that_fails_is_an_error_under_the_status_it_sent() {
+        let (lines, counters) = lines(|mut record| {
+            record.counted();
+            record.asked(Asked::default());
+            record.status(200);
+            record.fail(502, "upstream_truncated");
+            record.whole();
+        });
+        assert_eq!((&lines[1]["status_code"], &lines[1]["level"]), (&200.into(), &"ERROR".into()));
+        assert_eq!(lines[1]["error"], "upstream_truncated");
+        assert_eq!(counters.error_count(), 1);
+    }
+}

@@ -1,0 +1,319 @@
+//! Where lines go: a bounded queue, and a thread that writes.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::Write;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::line::now;
+
+/// What may wait to be written, in bytes.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
+/// What may wait to be written, in lines.
+const MAX_LINES: usize = 16 * 1024;
+/// How long the end of the process waits for its last lines.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Takes lines and never waits. Cheap to clone. Over its bound a line is dropped and counted, and
+/// once there is room a line of type `log_dropped` says how many.
+#[derive(Clone)]
+pub struct LogSink {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Told when there is something to write, or the end has come.
+    work: Condvar,
+    /// Told when everything is written.
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    lines: VecDeque<Vec<u8>>,
+    bytes: usize,
+    /// Dropped, and not yet told of.
+    untold: u64,
+    dropped: u64,
+    closed: bool,
+    finished: bool,
+}
+
+/// Keeps the writer. Dropping it writes what is queued, for a second at most.
+#[derive(Debug)]
+pub struct LogGuard {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl LogSink {
+    /// Writes to standard output.
+    pub fn stdout() -> (Self, LogGuard) {
+        Self::to(std::io::stdout())
+    }
+
+    /// Writes to `writer`, from a thread of its own.
+    pub fn to(writer: impl Write + Send + 'static) -> (Self, LogGuard) {
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue::default()),
+            work: Condvar::new(),
+            done: Condvar::new(),
+        });
+        let for_writer = shared.clone();
+        // A thread, since writing may block. Ended by the guard.
+        let writer = std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || write_all(&for_writer, writer))
+            .ok();
+        (Self { shared: shared.clone() }, LogGuard { shared, writer })
+    }
+
+    /// Keeps the lines in memory, for tests.
+    pub fn memory() -> (Self, MemoryLog, LogGuard) {
+        let memory = MemoryLog::default();
+        let (sink, guard) = Self::to(memory.clone());
+        (sink, memory, guard)
+    }
+
+    /// Queues a line. One value is one line, whatever strings it holds.
+    pub fn line(&self, value: &impl Serialize) {
+        let Ok(json) = serde_json::to_string(value) else { return };
+        self.push(harmless(json).into_bytes());
+    }
+
+    /// How many lines have been dropped.
+    pub fn dropped(&self) -> u64 {
+        self.shared.lock().dropped
+    }
+
+    fn push(&self, mut line: Vec<u8>) {
+        line.push(b'\n');
+        let mut queue = self.shared.lock();
+        if queue.bytes + line.len() > MAX_BYTES || queue.lines.len() >= MAX_LINES {
+            queue.dropped += 1;
+            queue.untold += 1;
+            return;
+        }
+        queue.bytes += line.len();
+        queue.lines.push_back(line);
+        drop(queue);
+        self.shared.work.notify_one();
+    }
+}
+
+impl fmt::Debug for LogSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogSink")
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.work.notify_one();
+        let wait = self
+            .shared
+            .done
+            .wait_timeout_while(self.shared.lock(), LAST_LINES, |queue| !queue.finished);
+        let finished = wait.map(|(queue, _)| queue.finished).unwrap_or(false);
+        // A writer that is stuck in a full pipe is left behind.
+        if let (true, Some(writer)) = (finished, self.writer.take()) {
+            let _ = writer.join();
+        }
+    }
+}
+
+/// Writes until the sink is closed and empty. What cannot be written counts as dropped.
+fn write_all(shared: &Shared, mut writer: impl Write) {
+    let mut batch = Vec::new();
+    loop {
+        let lines;
+        {
+            let mut queue = shared.lock();
+            while queue.lines.is_empty() && queue.untold == 0 && !queue.closed {
+                queue = shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+            if queue.lines.is_empty() && queue.untold == 0 {
+                queue.finished = true;
+                shared.done.notify_all();
+                return;
+            }
+            lines = queue.lines.len() as u64;
+            batch.clear();
+            for line in queue.lines.drain(..) {
+                batch.extend_from_slice(&line);
+            }
+            queue.bytes = 0;
+            let untold = std::mem::take(&mut queue.untold);
+            if untold > 0 {
+                batch.extend_from_slice(dropped_line(untold).as_bytes());
+            }
+        }
+        if writer.write_all(&batch).and_then(|()| writer.flush()).is_err() {
+            shared.lock().dropped += lines;
+        }
+    }
+}
+
+fn dropped_line(count: u64) -> String {
+    let now = now();
+    format!(
+        "{{\"type\":\"log_dropped\",\"level\":\"WARN\",\"timestamp\":\"{now}\",\"count\":{count}}}\n"
+    )
+}
+
+/// Escapes what could break or disguise a line on a terminal: JSON itself allows it in strings,
+/// and outside of strings it does not occur.
+fn harmless(json: String) -> String {
+    let harmful = |c: char| {
+        matches!(c, '\u{7f}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    if json.is_ascii() && !json.contains('\u{7f}') || !json.contains(harmful) {
+        return json;
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if harmful(c) {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Lines kept in memory, for tests.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryLog {
+    bytes: Arc<Mutex<Vec<u8>>>,
+}
+
+impl MemoryLog {
+    /// The lines written so far.
+    pub fn lines(&self) -> Vec<String> {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).lines().map(String::from).collect()
+    }
+}
+
+impl Write for MemoryLog {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn one_value_is_one_line_whatever_it_holds(text in any::<String>()) {
+            let (sink, memory, guard) = LogSink::memory();
+            sink.line(&serde_json::json!({ "text": text }));
+            drop(guard);
+            let lines = memory.lines();
+            prop_assert_eq!(lines.len(), 1);
+            let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+            prop_assert_eq!(line["text"].as_str().unwrap(), text);
+            let disguised = lines[0].contains(['\u{202e}', '\u{2028}', '\u{9b}']);
+            prop_assert!(!disguised);
+        }
+    }
+
+    /// Writes nothing until it is told to.
+    struct Blocked(mpsc::Receiver<()>, MemoryLog);
+
+    impl Write for Blocked {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.recv();
+            self.1.write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_blocks_costs_lines_and_never_a_caller() {
+        let (release, blocked) = mpsc::channel();
+        let memory = MemoryLog::default();
+        let (sink, guard) = LogSink::to(Blocked(blocked, memory.clone()));
+        for number in 0..3 * MAX_LINES {
+            sink.line(&number);
+        }
+        let dropped = sink.dropped();
+        assert!(dropped >= (MAX_LINES as u64), "{dropped}");
+        drop(release);
+        drop(guard);
+        let lines = memory.lines();
+        let told: u64 = lines
+            .iter()
+            .filter_map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).ok()?["count"].as_u64()
+            })
+            .sum();
+        assert_eq!(told, dropped);
+        assert_eq!(
+            lines.iter().filter(|line| !line.contains("count")).count() as u64 + dropped,
+            3 * MAX_LINES as u64
+        );
+    }
+
+    #[test]
+    fn what_was_queued_is_written_before_the_end() {
+        let (sink, memory, guard) = LogSink::memory();
+        for number in 0..1000 {
+            sink.line(&number);
+        }
+        drop(guard);
+        assert_eq!(memory.lines().len(), 1000);
+    }
+
+    /// A closed pipe.
+    struct Broken;
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_cannot_be_written_count_as_dropped() {
+        let (sink, guard) = LogSink::to(Broken);
+        sink.line(&1);
+        drop(guard);
+        assert_eq!(sink.dropped(), 1);
+    }
+}

@@ -1,0 +1,138 @@
+//! What libraries say by `tracing`, as lines.
+
+use std::fmt::{self, Write};
+
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::registry::Registry;
+
+use crate::line::now;
+use crate::sink::LogSink;
+
+/// A longer text is cut, in bytes.
+const MAX_TEXT: usize = 1024;
+
+/// A subscriber that writes a line for each event: `timestamp`, `level`, `type` (the event's field
+/// of that name, or `log`), `message`, then its other fields. Our own crates from INFO on (with
+/// `debug`, from DEBUG on), others from WARN on.
+pub fn subscriber(sink: LogSink, debug: bool) -> impl Subscriber + Send + Sync {
+    Registry::default().with(Lines { sink, debug })
+}
+
+struct Lines {
+    sink: LogSink,
+    debug: bool,
+}
+
+impl Lines {
+    fn wants(&self, metadata: &Metadata<'_>) -> bool {
+        let ours = metadata.target().starts_with("z2api");
+        let most = match (ours, self.debug) {
+            (true, true) => Level::DEBUG,
+            (true, false) => Level::INFO,
+            (false, _) => Level::WARN,
+        };
+        *metadata.level() <= most
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        self.wants(metadata)
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let mut line = Map::new();
+        line.insert("timestamp".to_owned(), now().into());
+        line.insert("level".to_owned(), event.metadata().level().as_str().into());
+        line.insert("type".to_owned(), fields.kind.unwrap_or_else(|| "log".into()));
+        line.insert("message".to_owned(), fields.message.unwrap_or_default());
+        line.extend(fields.others);
+        self.sink.line(&line);
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    kind: Option<Value>,
+    message: Option<Value>,
+    others: Map<String, Value>,
+}
+
+impl Fields {
+    fn set(&mut self, field: &Field, value: Value) {
+        match field.name() {
+            "type" | "r#type" => self.kind = Some(value),
+            "message" => self.message = Some(value),
+            name => {
+                self.others.insert(name.to_owned(), value);
+            }
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let mut text = String::new();
+        // Writing to a string fails only if the value's own Debug does.
+        let _ = write!(text, "{value:?}");
+        self.set(field, cut(&text).into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.set(field, cut(value).into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.set(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field, value.into());
+    }
+}
+
+fn cut(text: &str) -> String {
+    if text.len() <= MAX_TEXT {
+        return text.to_owned();
+    }
+    let kept = &text[..text.floor_char_boundary(MAX_TEXT)];
+    format!("{kept}…({} bytes)", text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_a_line_with_its_fields() {
+        let (sink, memory, guard) = LogSink::memory();
+        tracing::subscriber::with_default(subscriber(sink, false), || {
+            tracing::warn!(target: "z2api_x", r#type = "retry", attempt = 2, "again\nand again");
+            tracing::debug!(target: "z2api_x", "not wanted");
+            tracing::info!(target: "hyper", "not wanted");
+            tracing::info!(target: "z2api_x", long = "x".repeat(5000));
+        });
+        drop(guard);
+        let lines: Vec<Value> =
+            memory.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!((&lines[0]["type"], &lines[0]["level"]), (&"retry".into(), &"WARN".into()));
+        assert_eq!(lines[0]["message"], "again\nand again");
+        assert_eq!(lines[0]["attempt"], 2);
+        assert!(lines[1]["long"].as_str().unwrap().ends_with("…(5000 bytes)"));
+    }
+}
