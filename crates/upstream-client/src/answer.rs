@@ -85,11 +85,12 @@ enum Kind {
     Other,
 }
 
-/// What the content type says; None without one.
+/// What the content type says; None without one, or for an empty one.
 fn kind_of(answer: &Response) -> Option<Kind> {
     let value = answer.headers().get(CONTENT_TYPE)?.to_str().unwrap_or("?");
     let kind = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     Some(match kind.as_str() {
+        "" => return None,
         "text/event-stream" => Kind::Events,
         "text/html" | "application/xhtml+xml" => Kind::Html,
         kind if kind.ends_with("/json") || kind.ends_with("+json") => Kind::Json,

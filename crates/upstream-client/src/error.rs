@@ -100,9 +100,7 @@ pub enum Error {
         fault: Fault,
     },
     /// The upstream keeps unattended clients out. It is not worked around.
-    #[error(
-        "{by}; the official API (https://api.z.ai/api/paas/v4/chat/completions, with an API key) is open to programs"
-    )]
+    #[error("{by}; the official API (api.z.ai/api/paas/v4, with an API key) is open to programs")]
     Blocked {
         /// By what.
         by: Blocker,

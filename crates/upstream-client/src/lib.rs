@@ -63,3 +63,8 @@ pub use crate::events::EventStream;
 pub use crate::retry::RetryPolicy;
 pub use crate::secret::Secret;
 pub use crate::settings::{Settings, SettingsError, Timeouts};
+
+/// The README's program compiles too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
