@@ -63,6 +63,10 @@ impl Log {
         self.lock().connections
     }
 
+    pub(crate) fn chats(&self) -> usize {
+        self.lock().chats
+    }
+
     pub(crate) fn guests(&self) -> usize {
         self.lock().guests
     }

@@ -85,6 +85,11 @@ impl Sim {
         self.shared.log.requests(|kind| matches!(kind, Kind::Chat(_)))
     }
 
+    /// How many chat requests there were; cheaper than counting [`Sim::chats`].
+    pub fn chat_requests(&self) -> usize {
+        self.shared.log.chats()
+    }
+
     /// How often the guest endpoint was asked.
     pub fn guest_requests(&self) -> usize {
         self.shared.log.guests()

@@ -60,7 +60,7 @@ async fn a_body_that_waits_for_leave_gets_it() {
 #[tokio::test]
 async fn who_waits_is_told_of_a_change() {
     let sim = Sim::start(Script::events(["a"])).await.unwrap();
-    let asked = sim.until(|sim| !sim.chats().is_empty(), LONG);
+    let asked = sim.until(|sim| sim.chat_requests() == 1, LONG);
     let asking = async {
         // The other side waits already: this one runs second.
         Client::connect(sim.addr()).await.chat(WEB, "t", "{}").await
