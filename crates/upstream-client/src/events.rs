@@ -11,10 +11,10 @@ use z2api_wire::event::Event;
 
 use crate::clocks::Clocks;
 use crate::error::Error;
-use crate::reader::{Read, Reader};
+use crate::reader::{Read, Reader, is_begin};
 use crate::settings::Timeouts;
 
-/// The most events kept that come before the first that counts; further ones are passed over.
+/// The most events kept of those before the first that counts; older ones make way.
 const MAX_EARLY: usize = 1024;
 
 /// The events of one answer. It ends with None only if the answer is whole; an error is its last
@@ -36,22 +36,20 @@ impl EventStream {
     /// Whatever comes instead of it. The caller bounds the time.
     pub(crate) async fn begin(mut reader: Reader, timeouts: &Timeouts) -> Result<Self, Error> {
         let mut early = VecDeque::new();
+        let mut begun = false;
         poll_fn(|cx| {
             loop {
-                let begun = reader.has_begun();
                 let read = reader.poll(cx, &mut |event| {
-                    if early.len() < MAX_EARLY || counts(&event) {
-                        early.push_back(event.into_owned());
+                    begun |= is_begin(&event);
+                    if early.len() >= MAX_EARLY && !begun {
+                        early.pop_front();
                     }
+                    early.push_back(event.into_owned());
                 });
-                debug_assert!(!begun, "the loop ends with the first event that counts");
                 match read {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Read::Nothing) => {}
-                    Poll::Ready(Read::Events { .. }) if reader.has_begun() => {
-                        return Poll::Ready(Ok(()));
-                    }
-                    Poll::Ready(Read::Events { .. }) => {}
+                    Poll::Ready(Read::Events { .. }) if begun => return Poll::Ready(Ok(())),
+                    Poll::Ready(Read::Nothing | Read::Events { .. }) => {}
                     Poll::Ready(Read::End) => return Poll::Ready(Err(Error::Empty)),
                     Poll::Ready(Read::Failed(error)) => return Poll::Ready(Err(error)),
                 }
@@ -119,11 +117,6 @@ impl EventStream {
         self.reader.close();
         Poll::Ready(Some(Err(error)))
     }
-}
-
-/// Whether an event is more than a shape this version does not know.
-fn counts(event: &Event<'_>) -> bool {
-    !matches!(event, Event::Unknown(_))
 }
 
 /// The same events one by one, copied.

@@ -43,8 +43,7 @@ pub(crate) struct Reader {
 /// What the answer has had so far.
 #[derive(Default)]
 struct Seen {
-    /// An event that counts as the begin of an answer.
-    meaningful: bool,
+    begun: bool,
     finish: bool,
     end_mark: bool,
 }
@@ -79,11 +78,6 @@ impl Reader {
             dialect,
             token,
         }
-    }
-
-    /// Whether an event has come that counts as the begin of an answer.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.seen.meaningful
     }
 
     /// Closes the connection.
@@ -213,19 +207,26 @@ enum Note {
     Error(z2api_wire::fault::Fault),
 }
 
+/// Whether an event is the begin of an answer: text, an edit, a tool call, or a finish. Token
+/// counts and unknown shapes may come before it and mean nothing yet.
+pub(crate) fn is_begin(event: &Event<'_>) -> bool {
+    match event {
+        Event::Text { .. } | Event::Edit { .. } | Event::ToolCall(_) | Event::Finish(_) => true,
+        Event::Usage(_) | Event::Unknown(_) | Event::Error(_) | Event::End => false,
+    }
+}
+
 impl Seen {
     fn note(&mut self, event: &Event<'_>) -> Note {
+        self.begun |= is_begin(event);
         match event {
-            Event::Text { .. } | Event::Edit { .. } | Event::ToolCall(_) => {
-                self.meaningful = true;
+            Event::Text { .. } | Event::Edit { .. } | Event::ToolCall(_) | Event::Usage(_) => {
                 Note::Content
             }
             Event::Finish(_) => {
-                self.meaningful = true;
                 self.finish = true;
                 Note::Content
             }
-            Event::Usage(_) => Note::Content,
             Event::Unknown(_) => Note::Beside,
             Event::End => {
                 self.end_mark = true;
@@ -237,7 +238,7 @@ impl Seen {
 
     /// What to make of an answer that stops here.
     fn verdict(&self, dialect: Dialect) -> Result<(), Error> {
-        if !self.meaningful {
+        if !self.begun {
             Err(Error::Empty)
         } else if dialect::is_whole(dialect, self.end_mark, self.finish) {
             Ok(())

@@ -1,8 +1,10 @@
 //! The client against a simulated upstream, on real sockets.
 
 mod attempts;
+mod certificates;
 mod deadlines;
 mod guests;
+mod log;
 mod refusals;
 mod requests;
 mod stream;

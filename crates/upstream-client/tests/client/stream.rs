@@ -83,6 +83,15 @@ async fn what_comes_before_the_first_text_is_kept() {
 }
 
 #[tokio::test]
+async fn what_is_kept_before_the_first_text_has_a_bound() {
+    let early = (0..3000).map(|_| WEB_USAGE.to_owned());
+    let script = Script::events(early.chain([web_text("x"), WEB_DONE.to_owned()]));
+    let events = events_of(Dialect::ZaiWeb, script).await;
+    assert!(events.len() <= 1025, "{}", events.len());
+    assert_eq!(answer(&events), "x");
+}
+
+#[tokio::test]
 async fn nothing_is_read_beyond_the_end_mark() {
     let script = Script::events([web_text("x"), WEB_DONE.to_owned(), web_text("y")]);
     assert_eq!(answer(&events_of(Dialect::ZaiWeb, script.together()).await), "x");
