@@ -139,3 +139,42 @@ impl Guests {
 fn no_token() -> Error {
     Error::Malformed(Malformed::NotJson("the guest record holds no token".to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::endpoint::Endpoint;
+    use crate::settings::Settings;
+
+    /// Guests of which the second is the current one. Nobody listens at their URL.
+    fn guests() -> Guests {
+        let url = "http://127.0.0.1:9/api/chat/completions".to_owned();
+        let settings = Settings { url, ..Settings::default() };
+        let endpoint = Endpoint::new(&settings).unwrap();
+        let guests = Guests::new(http::client(&endpoint, &settings).unwrap(), endpoint.guest());
+        let token = Token::guest("of-the-second", 2).unwrap();
+        let current = Current::Have { token, since: Instant::now() };
+        *guests.lock() = State { generation: 2, current };
+        guests
+    }
+
+    #[tokio::test]
+    async fn a_late_word_about_an_older_token_changes_nothing() {
+        let guests = guests();
+        guests.forget(1);
+        assert_eq!(guests.current().unwrap().generation(), Some(2));
+        guests.forget(2);
+        assert!(guests.current().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_used_for_its_age_and_no_longer() {
+        let guests = guests();
+        advance(MAX_AGE - Duration::from_secs(1)).await;
+        assert!(guests.current().is_ok());
+        advance(Duration::from_secs(1)).await;
+        assert!(guests.current().is_err());
+    }
+}
