@@ -1,5 +1,10 @@
-//! What the tests of the workspace share: the streams of `tests/streams` and what they mean.
+//! What the tests of the workspace share: the streams of `tests/streams` with their meaning, a
+//! gateway in front of a simulated upstream, and a client that sees the bytes.
 
+mod gateway;
+mod http;
 mod streams;
 
+pub use gateway::{Gateway, KEY, PATIENCE};
+pub use http::{Reply, send};
 pub use streams::{Case, Ends, MeantCall, cases};

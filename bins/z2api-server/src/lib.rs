@@ -1,1 +1,29 @@
-//! The gateway.
+//! The gateway: OpenAI-style clients in front, Z.ai's GLM models behind.
+//!
+//! A request goes through the files in this order: `serve` takes the connection, `service` routes,
+//! `auth` looks at the key, `chat` reads and asks, `answer` streams, and whatever goes wrong is
+//! worded in `error`.
+
+mod announce;
+mod answer;
+mod app;
+mod auth;
+mod body;
+mod chat;
+mod cli;
+mod cors;
+mod demo;
+mod error;
+mod info;
+mod intake;
+mod memory;
+mod serve;
+mod service;
+mod shutdown;
+
+pub use announce::announce;
+pub use app::{App, BuildError};
+pub use cli::Cli;
+pub use demo::Demo;
+pub use serve::{bind, serve};
+pub use shutdown::signal;

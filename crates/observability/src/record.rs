@@ -223,11 +223,11 @@ impl Drop for RequestRecord {
         let is_error = failed_within || (status >= 400 && status != HUNG_UP);
         if self.counted {
             self.counters.ended(took, is_error);
-            if self.asked.is_none() {
-                // Refused before it was understood: it still has its request line.
-                let unknown = Asked { api_key_masked: "****".to_owned(), ..Asked::default() };
-                self.request_line(&unknown, None);
-            }
+        }
+        if self.asked.is_none() {
+            // No chat, or refused before it was understood: it still has its request line.
+            let unknown = Asked { api_key_masked: "****".to_owned(), ..Asked::default() };
+            self.request_line(&unknown, None);
         }
         let level = if failed_within || status >= 500 { "ERROR" } else { "INFO" };
         self.response_line(status, error, took, level);

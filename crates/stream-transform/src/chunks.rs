@@ -60,6 +60,22 @@ impl Chunks {
         self.out.split().freeze()
     }
 
+    /// Bytes written since the last [`Chunks::take`].
+    pub fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Whether nothing has been written since the last [`Chunks::take`].
+    pub fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Writes a comment, which clients pass over. Keeps a silent connection alive.
+    pub fn comment(&mut self) {
+        self.close();
+        self.out.put_slice(b": keep-alive\n\n");
+    }
+
     /// Writes an error event, after which the stream ends without `[DONE]`. `body` is the JSON of
     /// the error object.
     pub fn error(&mut self, body: &[u8]) {

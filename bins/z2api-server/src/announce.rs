@@ -1,0 +1,52 @@
+//! What a person reads when the gateway starts. On stderr: stdout holds the log alone.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use z2api_config::Config;
+
+/// Says where the gateway listens, the key if it was made up, and in a demo what to paste.
+pub fn announce(config: &Config, listening: SocketAddr, demo: bool) {
+    eprintln!("z2api {} listens on http://{listening}", env!("CARGO_PKG_VERSION"));
+    let key = config.keys[0].expose();
+    if demo {
+        eprint!("{}", paste(reachable(listening), key));
+    } else if config.key_is_generated {
+        eprintln!("DEFAULT_KEY is not set. The key of this run, shown only here: {key}");
+    }
+}
+
+/// An address that a client on this machine can use.
+fn reachable(listening: SocketAddr) -> SocketAddr {
+    if listening.ip().is_unspecified() {
+        return SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), listening.port());
+    }
+    listening
+}
+
+fn paste(address: SocketAddr, key: &str) -> String {
+    format!(
+        r#"
+This is a demo: the upstream is simulated on this machine, nothing leaves it.
+
+Try it with curl:
+
+  curl -N http://{address}/v1/chat/completions \
+    -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \
+    -d '{{"model": "GLM-4.5-Thinking", "stream": true, "messages": [{{"role": "user", "content": "Why is the sky blue?"}}]}}'
+
+Or with Python (pip install openai):
+
+  from openai import OpenAI
+  client = OpenAI(base_url="http://{address}/v1", api_key="{key}")
+  stream = client.chat.completions.create(
+      model="GLM-4.5-Thinking", stream=True,
+      messages=[{{"role": "user", "content": "Why is the sky blue?"}}])
+  for chunk in stream:
+      if chunk.choices:
+          print(chunk.choices[0].delta.content or "", end="", flush=True)
+
+Ctrl-C stops it.
+
+"#
+    )
+}

@@ -1,0 +1,232 @@
+//! A streamed answer: one poll through, upstream bytes in, client bytes out.
+//!
+//! Owns the slot and the record of its request, so that end, error and hang-up are one path: the
+//! answer is dropped, the upstream connection closes, the slot returns, the log line is written.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::Frame;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use z2api_admission::Permit;
+use z2api_observability::RequestRecord;
+use z2api_stream_transform::{AnswerId, Chunks, Progress, Transform, TransformError};
+use z2api_upstream_client::{EventStream, Failed, Started};
+
+use crate::app::App;
+use crate::chat::note_end;
+use crate::error::ApiError;
+
+/// The upstream, asked but not yet answering.
+pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Started, Failed>> + Send>>;
+
+/// Why a stream is cut off from outside.
+type Cut = Pin<Box<dyn Future<Output = ApiError> + Send>>;
+
+/// A streamed answer. Cannot be had without a slot.
+pub(crate) struct Answer {
+    upstream: Upstream,
+    transform: Transform,
+    chunks: Chunks,
+    /// Bytes to gather before waiting for the client.
+    buffer: usize,
+    heartbeat: Option<Heartbeat>,
+    cut: Cut,
+    record: Option<RequestRecord>,
+    _permit: Permit,
+}
+
+#[expect(clippy::large_enum_variant, reason = "it streams for nearly all of its life")]
+enum Upstream {
+    Opening(Opening),
+    Streaming(EventStream),
+    /// Everything has been said; nothing follows what is in `chunks`.
+    Over,
+}
+
+/// Breaks a silence with a comment.
+struct Heartbeat {
+    every: Duration,
+    next: Pin<Box<Sleep>>,
+}
+
+impl Answer {
+    /// An answer whose first events are there.
+    pub(crate) fn streaming(
+        app: &Arc<App>,
+        events: EventStream,
+        transform: Transform,
+        id: &AnswerId,
+        include_usage: bool,
+        permit: Permit,
+        record: RequestRecord,
+    ) -> Self {
+        let upstream = Upstream::Streaming(events);
+        Self::new(app, upstream, transform, id, include_usage, permit, record)
+    }
+
+    /// An answer that begins before the upstream does.
+    pub(crate) fn opening(
+        app: &Arc<App>,
+        opening: Opening,
+        transform: Transform,
+        id: &AnswerId,
+        include_usage: bool,
+        permit: Permit,
+        record: RequestRecord,
+    ) -> Self {
+        let upstream = Upstream::Opening(opening);
+        Self::new(app, upstream, transform, id, include_usage, permit, record)
+    }
+
+    fn new(
+        app: &Arc<App>,
+        upstream: Upstream,
+        transform: Transform,
+        id: &AnswerId,
+        include_usage: bool,
+        permit: Permit,
+        mut record: RequestRecord,
+    ) -> Self {
+        record.status(200);
+        Self {
+            upstream,
+            transform,
+            chunks: Chunks::new(id, include_usage),
+            buffer: app.limits.stream_buffer,
+            heartbeat: app
+                .limits
+                .heartbeat
+                .map(|every| Heartbeat { every, next: Box::pin(sleep(every)) }),
+            cut: cut(app),
+            record: Some(record),
+            _permit: permit,
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.upstream, Upstream::Over) && self.chunks.is_empty()
+    }
+
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.fill(cx);
+        if self.chunks.is_empty() && !matches!(self.upstream, Upstream::Over) {
+            ready!(self.silence(cx));
+        }
+        if self.chunks.is_empty() {
+            return Poll::Ready(None);
+        }
+        let bytes = self.chunks.take();
+        if let Some(record) = &mut self.record {
+            record.first_byte();
+            record.bytes(bytes.len() as u64);
+        }
+        if matches!(self.upstream, Upstream::Over)
+            && let Some(record) = self.record.take()
+        {
+            record.whole();
+        }
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.next.as_mut().reset(Instant::now() + heartbeat.every);
+        }
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+
+    /// Takes what the upstream has ready, up to the buffer's size.
+    fn fill(&mut self, cx: &mut Context<'_>) {
+        while self.chunks.len() < self.buffer {
+            match &mut self.upstream {
+                Upstream::Over => return,
+                Upstream::Opening(opening) => match opening.as_mut().poll(cx) {
+                    Poll::Pending => return,
+                    Poll::Ready(Ok(started)) => {
+                        self.note_attempts(started.attempts);
+                        self.upstream = Upstream::Streaming(started.events);
+                    }
+                    Poll::Ready(Err(failed)) => {
+                        self.note_attempts(failed.attempts);
+                        self.fail(&ApiError::from(&failed.error));
+                    }
+                },
+                Upstream::Streaming(events) => {
+                    let Self { transform, chunks, .. } = self;
+                    let mut outcome: Result<Progress, TransformError> = Ok(Progress::More);
+                    let polled = events.poll_events(cx, &mut |event| {
+                        if matches!(outcome, Ok(Progress::More)) {
+                            outcome = transform.push(&event, chunks);
+                        }
+                    });
+                    match (outcome, polled) {
+                        (Err(error), _) => self.fail(&ApiError::from(&error)),
+                        (Ok(Progress::Whole), _) | (_, Poll::Ready(None)) => self.end(),
+                        (_, Poll::Ready(Some(Err(error)))) => self.fail(&ApiError::from(&error)),
+                        (_, Poll::Ready(Some(Ok(())))) => {}
+                        (_, Poll::Pending) => return,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Nothing to say: ready once there is a heartbeat, or a reason to end.
+    fn silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Poll::Ready(error) = self.cut.as_mut().poll(cx) {
+            self.fail(&error);
+            return Poll::Ready(());
+        }
+        let Some(heartbeat) = &mut self.heartbeat else { return Poll::Pending };
+        ready!(heartbeat.next.as_mut().poll(cx));
+        self.chunks.comment();
+        Poll::Ready(())
+    }
+
+    fn end(&mut self) {
+        self.transform.end(&mut self.chunks);
+        if let Some(record) = &mut self.record {
+            note_end(&self.transform, record);
+        }
+        self.upstream = Upstream::Over;
+    }
+
+    /// What was held back, balanced tags, one error event; no finish reason, no `[DONE]`.
+    fn fail(&mut self, error: &ApiError) {
+        self.transform.abort(&mut self.chunks);
+        self.chunks.error(&error.body());
+        if let Some(record) = &mut self.record {
+            record.fail(error.status.as_u16(), error.log_text());
+        }
+        self.upstream = Upstream::Over;
+    }
+
+    fn note_attempts(&mut self, attempts: u32) {
+        if let Some(record) = &mut self.record {
+            record.retries(attempts.saturating_sub(1));
+        }
+    }
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").finish_non_exhaustive()
+    }
+}
+
+/// Resolves when the request has held its slot for too long, or the gateway must go.
+fn cut(app: &Arc<App>) -> Cut {
+    let mut out_of_time = app.out_of_time.subscribe();
+    let held_too_long = sleep_until(Instant::now() + app.limits.hold);
+    Box::pin(async move {
+        tokio::select! {
+            () = held_too_long => ApiError::held_too_long(),
+            _ = out_of_time.wait_for(|over| *over) => ApiError::shutting_down(),
+        }
+    })
+}

@@ -1,0 +1,116 @@
+//! The bodies of answers.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http_body::{Frame, SizeHint};
+use serde::Serialize;
+use z2api_admission::Permit;
+use z2api_observability::RequestRecord;
+
+use crate::answer::Answer;
+
+/// What the service answers.
+pub(crate) type Response = http::Response<Body>;
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// All of it is there.
+    Whole(Whole),
+    /// A stream. Owns the slot and the record of its request.
+    Stream(Box<Answer>),
+}
+
+/// A body that is all there, with what ends when it has been handed over.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    bytes: Bytes,
+    record: Option<Box<RequestRecord>>,
+    _permit: Option<Permit>,
+}
+
+impl Body {
+    /// Bytes that nothing depends on.
+    pub(crate) fn bytes(bytes: impl Into<Bytes>) -> Self {
+        Self::Whole(Whole { bytes: bytes.into(), record: None, _permit: None })
+    }
+
+    /// Bytes that end their request: the record is closed when they have been taken, and the slot
+    /// returned when the body is dropped.
+    pub(crate) fn last(bytes: impl Into<Bytes>, record: RequestRecord, permit: Permit) -> Self {
+        Self::Whole(Whole {
+            bytes: bytes.into(),
+            record: Some(Box::new(record)),
+            _permit: Some(permit),
+        })
+    }
+}
+
+impl Whole {
+    fn close_record(&mut self) {
+        if let Some(mut record) = self.record.take() {
+            record.first_byte();
+            record.bytes(self.bytes.len() as u64);
+            record.whole();
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Whole(body) => {
+                body.close_record();
+                let bytes = std::mem::take(&mut body.bytes);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Self::Stream(answer) => answer.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.bytes.is_empty(),
+            Self::Stream(answer) => answer.is_over(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => SizeHint::with_exact(body.bytes.len() as u64),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// An answer without a body.
+pub(crate) fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::bytes(Bytes::new()));
+    *response.status_mut() = status;
+    response
+}
+
+/// An answer in JSON.
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    json_bytes(status, serde_json::to_vec(value).expect("our own types are JSON"))
+}
+
+/// An answer whose JSON is written already.
+pub(crate) fn json_bytes(status: StatusCode, bytes: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::bytes(bytes));
+    *response.status_mut() = status;
+    let value = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, value);
+    response
+}

@@ -1,0 +1,256 @@
+//! `POST /v1/chat/completions`: key, body, slot, upstream, answer.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, Request, StatusCode};
+use hyper::body::Incoming;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use z2api_admission::Permit;
+use z2api_observability::{Asked, RequestRecord};
+use z2api_stream_transform::{
+    AnswerId, Fold, Options, Progress, ThinkMode, Transform, TransformError, chat_of,
+};
+use z2api_upstream_client::{Client, EventStream, Failed, Started};
+use z2api_wire::chat::Chat;
+use z2api_wire::event::Dialect;
+use z2api_wire::openai::request::ChatRequest;
+
+use crate::answer::{Answer, Opening};
+use crate::app::App;
+use crate::body::{Body, Response, json_bytes};
+use crate::error::ApiError;
+use crate::intake;
+use crate::service::refuse;
+
+/// A request that has been read and understood.
+struct Question {
+    chat: Chat,
+    options: Options,
+    id: AnswerId,
+    stream: bool,
+    include_usage: bool,
+}
+
+/// Answers a chat request.
+pub(crate) async fn complete(
+    app: &Arc<App>,
+    request: Request<Incoming>,
+    mut record: RequestRecord,
+) -> Response {
+    record.counted();
+    let question = match ask(app, request, &mut record).await {
+        Ok(question) => question,
+        Err(error) => return refuse(record, &error),
+    };
+    let waited = Instant::now();
+    let permit = match app.admission.admit().await {
+        Ok(permit) => permit,
+        Err(rejected) => return refuse(record, &rejected.into()),
+    };
+    record.queued(waited.elapsed());
+    if question.stream {
+        stream(app, question, permit, record).await
+    } else {
+        whole(app, question, permit, record).await
+    }
+}
+
+/// Everything before the request may cost something: who asks, whether there is room, and what
+/// is asked.
+async fn ask(
+    app: &App,
+    request: Request<Incoming>,
+    record: &mut RequestRecord,
+) -> Result<Question, ApiError> {
+    let key = app.keys.check(request.headers())?;
+    app.admission.check()?;
+    if app.memory.is_short() {
+        return Err(ApiError::out_of_memory());
+    }
+    let headers = request.headers().clone();
+    let body = intake::read(request, app.limits.body).await?;
+    let request = intake::parse(body).await?;
+    record.asked(asked(&request, key, &headers));
+    let mode = think_mode(&request, &headers)?.unwrap_or(app.think_mode);
+    let dialect = app.client.dialect();
+    record.route(dialect_name(dialect), mode.as_str());
+    let stream = request.stream.unwrap_or(false);
+    let wants_usage = request.stream_options.and_then(|options| options.include_usage);
+    let id = AnswerId {
+        id: format!("chatcmpl-{:032x}", rand::random::<u128>()),
+        created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        model: request.model.clone(),
+    };
+    let chat = chat_of(request, &app.models, dialect)?;
+    let mut options = Options::new(dialect, mode);
+    options.stop.clone_from(&chat.stop);
+    Ok(Question { chat, options, id, stream, include_usage: wants_usage.unwrap_or(false) })
+}
+
+/// The answer as a stream. Its head waits for the upstream's first event, so that a refusal has
+/// its own status; but not longer than a heartbeat, after which the stream begins and comments
+/// keep the connection alive.
+async fn stream(
+    app: &Arc<App>,
+    question: Question,
+    permit: Permit,
+    mut record: RequestRecord,
+) -> Response {
+    let Question { chat, options, id, include_usage, .. } = question;
+    let client = app.client.clone();
+    let mut opening: Opening = Box::pin(async move { client.chat(&chat).await });
+    let opened = match app.limits.heartbeat {
+        None => Some(opening.as_mut().await),
+        Some(patience) => tokio::select! {
+            opened = &mut opening => Some(opened),
+            () = sleep_until(Instant::now() + patience) => None,
+        },
+    };
+    let transform = Transform::new(options);
+    let answer = match opened {
+        None => Answer::opening(app, opening, transform, &id, include_usage, permit, record),
+        Some(Ok(started)) => {
+            record.retries(started.attempts.saturating_sub(1));
+            let events = started.events;
+            Answer::streaming(app, events, transform, &id, include_usage, permit, record)
+        }
+        Some(Err(failed)) => return refuse_failed(record, failed),
+    };
+    let mut response = Response::new(Body::Stream(Box::new(answer)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// The answer in one piece: the same stream, folded, within its own deadline.
+async fn whole(
+    app: &Arc<App>,
+    question: Question,
+    permit: Permit,
+    mut record: RequestRecord,
+) -> Response {
+    let deadline = Instant::now() + app.limits.request.min(app.limits.hold);
+    let mut out_of_time = app.out_of_time.subscribe();
+    let (mut transform, mut fold) = (Transform::new(question.options), Fold::default());
+    let outcome = tokio::select! {
+        folded = timeout_at(
+            deadline,
+            gather(&app.client, &question.chat, &mut transform, &mut fold, &mut record),
+        ) => folded.unwrap_or_else(|_| Err(ApiError::too_slow())),
+        _ = out_of_time.wait_for(|over| *over) => Err(ApiError::shutting_down()),
+    };
+    if let Err(error) = outcome {
+        return refuse(record, &error);
+    }
+    transform.end(&mut fold);
+    note_end(&transform, &mut record);
+    let Some(completion) = fold.completion(&question.id) else {
+        return refuse(record, &ApiError::internal());
+    };
+    record.status(StatusCode::OK.as_u16());
+    let response = json_bytes(StatusCode::OK, Vec::new());
+    response.map(|_| Body::last(completion, record, permit))
+}
+
+/// Asks, and folds the whole stream.
+async fn gather(
+    client: &Client,
+    chat: &Chat,
+    transform: &mut Transform,
+    fold: &mut Fold,
+    record: &mut RequestRecord,
+) -> Result<(), ApiError> {
+    let Started { mut events, attempts, .. } = client.chat(chat).await.map_err(|failed| {
+        record.retries(failed.attempts.saturating_sub(1));
+        ApiError::from(&failed.error)
+    })?;
+    record.retries(attempts.saturating_sub(1));
+    poll_fn(|cx| fold_ready(&mut events, cx, transform, fold)).await
+}
+
+fn fold_ready(
+    events: &mut EventStream,
+    cx: &mut std::task::Context<'_>,
+    transform: &mut Transform,
+    fold: &mut Fold,
+) -> std::task::Poll<Result<(), ApiError>> {
+    use std::task::Poll;
+    loop {
+        let mut outcome: Result<Progress, TransformError> = Ok(Progress::More);
+        let polled = events.poll_events(cx, &mut |event| {
+            if matches!(outcome, Ok(Progress::More)) {
+                outcome = transform.push(&event, fold);
+            }
+        });
+        match (outcome, polled) {
+            (Err(error), _) => return Poll::Ready(Err(ApiError::from(&error))),
+            (Ok(Progress::Whole), _) | (_, Poll::Ready(None)) => return Poll::Ready(Ok(())),
+            (_, Poll::Ready(Some(Err(error)))) => return Poll::Ready(Err(ApiError::from(&error))),
+            (_, Poll::Ready(Some(Ok(())))) => {}
+            (_, Poll::Pending) => return Poll::Pending,
+        }
+    }
+}
+
+/// What a finished answer leaves in its record.
+pub(crate) fn note_end(transform: &Transform, record: &mut RequestRecord) {
+    record.finish_reason(transform.finish_reason().as_str());
+    if let Some(usage) = transform.usage() {
+        record.usage(usage.prompt_tokens, usage.completion_tokens);
+    }
+    let (unknown, divergences) = (transform.unknown_events(), transform.edit_divergences());
+    if unknown > 0 || divergences > 0 {
+        tracing::info!(
+            r#type = "upstream_shape",
+            request_id = record.id().as_str(),
+            unknown_events = unknown,
+            edit_divergences = divergences,
+            "the upstream sent events of unknown shape, or rewrote what the client already had"
+        );
+    }
+}
+
+fn refuse_failed(mut record: RequestRecord, failed: Failed) -> Response {
+    record.retries(failed.attempts.saturating_sub(1));
+    refuse(record, &ApiError::from(&failed.error))
+}
+
+fn asked(request: &ChatRequest, key: String, headers: &HeaderMap) -> Asked {
+    let agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    Asked {
+        api_key_masked: key,
+        model: request.model.chars().take(100).collect(),
+        user_agent: String::from_utf8_lossy(agent).chars().take(200).collect(),
+        message_count: request.messages.len(),
+        stream: request.stream.unwrap_or(false),
+        temperature: request.temperature,
+        max_tokens: request.max_completion_tokens.or(request.max_tokens),
+    }
+}
+
+/// The thinking mode this request asks for; the body's field wins over the header.
+fn think_mode(request: &ChatRequest, headers: &HeaderMap) -> Result<Option<ThinkMode>, ApiError> {
+    const HEADER: &str = "x-z2api-think-mode";
+    let read = |name: &str, word: &str| {
+        word.parse::<ThinkMode>()
+            .map(Some)
+            .map_err(|error| ApiError::invalid(Some(name), format!("`{name}` {error}.")))
+    };
+    match (&request.reasoning_format, headers.get(HEADER)) {
+        (Some(word), _) => read("reasoning_format", word),
+        (None, Some(word)) => read(HEADER, word.to_str().unwrap_or_default()),
+        (None, None) => Ok(None),
+    }
+}
+
+fn dialect_name(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::ZaiWeb => "zai-web",
+        Dialect::OpenAi => "openai",
+    }
+}

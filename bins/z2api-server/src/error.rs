@@ -1,0 +1,289 @@
+//! Everything that can go wrong, as a status and an OpenAI error object. Each error is mapped once.
+//!
+//! The client's text and the log's text are two texts: the client may read what the upstream said
+//! about its own request, the log holds no such words.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use z2api_admission::{Reason, Rejected};
+use z2api_stream_transform::{RequestError, TransformError};
+use z2api_upstream_client::Error as UpstreamError;
+use z2api_wire::openai::error::{ErrorBody, ErrorObject};
+
+use crate::body::{Response, json_bytes};
+
+/// When the upstream names no time to wait.
+const DEFAULT_WAIT: Duration = Duration::from_secs(5);
+
+/// An error as the client sees it.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    kind: &'static str,
+    code: Option<&'static str>,
+    pub(crate) param: Option<Box<str>>,
+    pub(crate) message: String,
+    /// For the log, where it must differ from the message.
+    log: Option<Box<str>>,
+    retry_after: Option<Duration>,
+    /// Whether OpenAI's SDKs should try again by themselves. None: as they see fit.
+    should_retry: Option<bool>,
+}
+
+impl ApiError {
+    fn new(
+        status: StatusCode,
+        kind: &'static str,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            kind,
+            code: Some(code),
+            param: None,
+            message: message.into(),
+            log: None,
+            retry_after: None,
+            should_retry: None,
+        }
+    }
+
+    fn request(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(status, "invalid_request_error", code, message)
+    }
+
+    fn busy(code: &'static str, message: &str, retry_after: Duration) -> Self {
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", code, message);
+        Self { retry_after: Some(retry_after), ..error }
+    }
+
+    pub(crate) fn invalid(param: Option<&str>, message: impl Into<String>) -> Self {
+        let error = Self::request(StatusCode::BAD_REQUEST, "", message);
+        Self { code: None, param: param.map(Box::from), ..error }
+    }
+
+    pub(crate) fn no_key() -> Self {
+        let message = "No API key was given. Send it as \"Authorization: Bearer YOUR_KEY\".";
+        Self::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
+    }
+
+    pub(crate) fn wrong_key() -> Self {
+        let message = "The API key is not valid. It must be one of this gateway's keys \
+                       (DEFAULT_KEY), sent as \"Authorization: Bearer YOUR_KEY\".";
+        Self::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
+    }
+
+    pub(crate) fn unknown_path(path: &str) -> Self {
+        let hint = if path.ends_with("/chat/completions") || path.ends_with("/models") {
+            " The base URL of this gateway is http://HOST:PORT/v1."
+        } else {
+            ""
+        };
+        let message = format!("There is nothing at this path.{hint}");
+        Self::request(StatusCode::NOT_FOUND, "unknown_url", message)
+    }
+
+    pub(crate) fn wrong_method(allowed: &str) -> Self {
+        let message = format!("This path does not take this method. Allowed: {allowed}.");
+        Self::request(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    }
+
+    pub(crate) fn unknown_model(name: &str) -> Self {
+        RequestError::UnknownModel(name.chars().take(100).collect()).into()
+    }
+
+    pub(crate) fn body_too_large(limit: usize) -> Self {
+        let message =
+            format!("The request body is larger than {} MiB (MAX_BODY_MB).", limit / (1024 * 1024));
+        Self::request(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
+    }
+
+    pub(crate) fn encoded_body() -> Self {
+        let message = "The request body must not be compressed (Content-Encoding).";
+        Self::request(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message)
+    }
+
+    pub(crate) fn broken_body() -> Self {
+        let message = "The request body broke off or is not valid HTTP.";
+        Self::request(StatusCode::BAD_REQUEST, "incomplete_body", message)
+    }
+
+    pub(crate) fn slow_body(limit: Duration) -> Self {
+        let message = format!("The request body did not arrive within {} s.", limit.as_secs());
+        Self::request(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
+    }
+
+    pub(crate) fn out_of_memory() -> Self {
+        let message = "The gateway is short of memory (MEMORY_LIMIT_MB). Try again later.";
+        Self::busy("out_of_memory", message, DEFAULT_WAIT)
+    }
+
+    pub(crate) fn shutting_down() -> Self {
+        let message = "The gateway is shutting down.";
+        Self::busy("server_shutting_down", message, DEFAULT_WAIT)
+    }
+
+    pub(crate) fn too_slow() -> Self {
+        let message = "The answer was not complete in time (REQUEST_TIMEOUT). Ask for a stream.";
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream_error", "request_timeout", message)
+    }
+
+    pub(crate) fn held_too_long() -> Self {
+        let message = "The answer took longer than a request may take (MAX_CONNECTION_TIME).";
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "server_error", "max_connection_time", message)
+    }
+
+    pub(crate) fn internal() -> Self {
+        let message = "Something went wrong within the gateway.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error", message)
+    }
+
+    /// What the log says: never what the upstream said about the request.
+    pub(crate) fn log_text(&self) -> String {
+        match (&self.log, self.code) {
+            (Some(text), _) => text.to_string(),
+            (None, Some(code)) => code.to_owned(),
+            (None, None) => "invalid_request".to_owned(),
+        }
+    }
+
+    /// The error object, as JSON.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        let error = ErrorObject {
+            message: &self.message,
+            kind: self.kind,
+            param: self.param.as_deref(),
+            code: self.code,
+        };
+        serde_json::to_vec(&ErrorBody { error }).expect("an error object is JSON")
+    }
+
+    /// The error as a whole answer.
+    pub(crate) fn response(&self) -> Response {
+        let mut response = json_bytes(self.status, self.body());
+        let headers = response.headers_mut();
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if let Some(retry) = self.should_retry {
+            let value = HeaderValue::from_static(if retry { "true" } else { "false" });
+            headers.insert("x-should-retry", value);
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<Rejected> for ApiError {
+    fn from(rejected: Rejected) -> Self {
+        match rejected.reason {
+            Reason::QueueFull => {
+                let message = "The gateway is full: all slots are taken and the queue is, too.";
+                Self::busy("server_full", message, rejected.retry_after)
+            }
+            Reason::QueueTimeout => {
+                let message = "The gateway is full: no slot came free in time.";
+                Self::busy("queue_timeout", message, rejected.retry_after)
+            }
+            Reason::Draining => Self::shutting_down(),
+        }
+    }
+}
+
+impl From<RequestError> for ApiError {
+    fn from(error: RequestError) -> Self {
+        let message = error.to_string();
+        match error {
+            RequestError::UnknownModel(_) => {
+                let error = Self::request(StatusCode::NOT_FOUND, "model_not_found", message);
+                Self { param: Some("model".into()), ..error }
+            }
+            RequestError::Invalid { param, .. } => Self::invalid(Some(&param), message),
+            RequestError::Unsupported { param, .. } => {
+                let code = "unsupported_parameter";
+                let error = Self::request(StatusCode::BAD_REQUEST, code, message);
+                Self { param: Some(param.into()), ..error }
+            }
+            _ => Self::invalid(None, message),
+        }
+    }
+}
+
+impl From<&TransformError> for ApiError {
+    fn from(error: &TransformError) -> Self {
+        // A fault has become an error of the client crate before it gets here.
+        let code = match error {
+            TransformError::Upstream(_) => "upstream_error",
+            TransformError::TooLarge => "upstream_too_large",
+            _ => "upstream_error",
+        };
+        let message = "The upstream's answer cannot be passed on.";
+        let error = Self::new(StatusCode::BAD_GATEWAY, "upstream_error", code, message);
+        Self { should_retry: Some(false), ..error }
+    }
+}
+
+impl From<&UpstreamError> for ApiError {
+    fn from(error: &UpstreamError) -> Self {
+        use UpstreamError as E;
+        let said = error.fault().map(|fault| fault.message.as_str()).unwrap_or_default();
+        let text = sentence(error, said);
+        let code = error.kind();
+        let gateway = |status| Self::new(status, "upstream_error", code, text.clone());
+        let caller = |code| Self::request(StatusCode::BAD_REQUEST, code, text.clone());
+        let mut mapped = match error {
+            E::RateLimited { .. } => {
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                Self::new(status, "rate_limit_error", "rate_limit_exceeded", text.clone())
+            }
+            E::QuotaExhausted { .. } => {
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                Self::new(status, "insufficient_quota", "insufficient_quota", text.clone())
+            }
+            E::ModelNotFound { .. } => {
+                let error = Self::request(StatusCode::NOT_FOUND, "model_not_found", text.clone());
+                Self { param: Some("model".into()), ..error }
+            }
+            E::BadRequest { .. } => caller("upstream_bad_request"),
+            E::ContextLength { .. } => caller("context_length_exceeded"),
+            E::ContentFilter { .. } => caller("content_filter"),
+            E::Timeout { .. } => gateway(StatusCode::GATEWAY_TIMEOUT),
+            E::Unauthorized { .. } => {
+                let mut mapped = gateway(StatusCode::BAD_GATEWAY);
+                mapped.message.push_str(" Your key for this gateway is fine; whoever runs it has to set UPSTREAM_TOKEN.");
+                mapped
+            }
+            _ => gateway(StatusCode::BAD_GATEWAY),
+        };
+        mapped.log = Some(format!("{code}: {error}").into());
+        if mapped.status == StatusCode::TOO_MANY_REQUESTS {
+            mapped.retry_after = Some(error.retry_after().unwrap_or(DEFAULT_WAIT));
+        } else {
+            mapped.retry_after = error.retry_after();
+        }
+        if !error.is_retryable() {
+            mapped.should_retry = Some(false);
+        }
+        mapped
+    }
+}
+
+/// Our words with a capital letter, and the upstream's own after them.
+fn sentence(error: &impl Display, said: &str) -> String {
+    let ours = error.to_string();
+    let mut chars = ours.chars();
+    let first: String = chars.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
+    let rest = chars.as_str();
+    if said.is_empty() {
+        format!("{first}{rest}.")
+    } else {
+        format!("{first}{rest}. It says: {said}")
+    }
+}

@@ -1,0 +1,127 @@
+//! What the gateway tells about itself: health, status, models.
+
+use http::StatusCode;
+use serde::Serialize;
+use z2api_observability::now;
+use z2api_wire::openai::models::{Model, ModelList};
+
+use crate::app::App;
+use crate::body::{Response, json};
+use crate::error::ApiError;
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    timestamp: String,
+    version: &'static str,
+    build_date: &'static str,
+    description: &'static str,
+    performance_mode: &'static str,
+    config: HealthConfig,
+    stats: HealthStats,
+    improvements: [&'static str; 6],
+    uptime_seconds: u64,
+}
+
+#[derive(Serialize)]
+struct HealthConfig {
+    max_retries: u32,
+    retry_delay: u64,
+    request_timeout: u64,
+    random_delay: String,
+    max_concurrent_connections: usize,
+    stream_buffer_size: usize,
+    connection_check_enabled: bool,
+}
+
+#[derive(Serialize)]
+struct HealthStats {
+    total_requests: u64,
+    average_response_time: u64,
+    error_rate: u64,
+    current_connections: usize,
+}
+
+/// `GET /health`: 200 for as long as the process serves.
+pub(crate) fn health(app: &App) -> Response {
+    let retry = &app.told.retry;
+    let health = Health {
+        status: "ok",
+        timestamp: now(),
+        version: env!("CARGO_PKG_VERSION"),
+        build_date: env!("Z2API_BUILD_DATE"),
+        description: "A gateway between OpenAI-style clients and Z.ai's GLM models",
+        performance_mode: app.told.performance_mode.as_str(),
+        config: HealthConfig {
+            max_retries: retry.retries,
+            retry_delay: millis(retry.base),
+            request_timeout: millis(app.told.request_timeout),
+            random_delay: format!("{}-{}ms", millis(retry.jitter_min), millis(retry.jitter_max)),
+            max_concurrent_connections: app.admission.limit(),
+            stream_buffer_size: app.limits.stream_buffer,
+            connection_check_enabled: app.limits.heartbeat.is_some(),
+        },
+        stats: HealthStats {
+            total_requests: app.counters.total_requests(),
+            average_response_time: app.counters.average_response_time(),
+            error_rate: app.counters.error_rate(),
+            current_connections: app.in_flight(),
+        },
+        improvements: [
+            "bounded queue in front of the request slots",
+            "typed events from both upstream dialects",
+            "balanced thinking tags in four modes",
+            "errors as OpenAI error objects",
+            "guest tokens, cached",
+            "one log line in and one out for each request",
+        ],
+        uptime_seconds: app.counters.uptime().as_secs(),
+    };
+    json(StatusCode::OK, &health)
+}
+
+#[derive(Serialize)]
+struct Status {
+    current_connections: usize,
+    max_connections: usize,
+    memory_usage_mb: u64,
+    memory_limit_mb: u64,
+    total_requests: u64,
+    error_count: u64,
+    uptime_seconds: u64,
+    queued: usize,
+    log_lines_dropped: u64,
+}
+
+/// `GET /status`.
+pub(crate) fn status(app: &App) -> Response {
+    const MIB: u64 = 1024 * 1024;
+    let status = Status {
+        current_connections: app.in_flight(),
+        max_connections: app.admission.limit(),
+        memory_usage_mb: app.memory.resident().div_ceil(MIB),
+        memory_limit_mb: app.memory.limit() / MIB,
+        total_requests: app.counters.total_requests(),
+        error_count: app.counters.error_count(),
+        uptime_seconds: app.counters.uptime().as_secs(),
+        queued: app.admission.queued(),
+        log_lines_dropped: app.log.dropped(),
+    };
+    json(StatusCode::OK, &status)
+}
+
+/// `GET /v1/models`.
+pub(crate) fn models(app: &App) -> Response {
+    let data = app.models.iter().map(|model| Model::new(&model.name, model.created)).collect();
+    json(StatusCode::OK, &ModelList { object: "list", data })
+}
+
+/// `GET /v1/models/{id}`.
+pub(crate) fn model(app: &App, name: &str) -> Result<Response, ApiError> {
+    let model = app.models.get(name).ok_or_else(|| ApiError::unknown_model(name))?;
+    Ok(json(StatusCode::OK, &Model::new(&model.name, model.created)))
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

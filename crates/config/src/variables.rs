@@ -1,0 +1,122 @@
+//! Every variable: its name, its default, and what it means.
+
+/// A variable as it is documented.
+#[derive(Debug, Clone, Copy)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What holds when it is not set.
+    pub default: &'static str,
+    /// What it means, with its unit.
+    pub meaning: &'static str,
+}
+
+const fn v(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, default, meaning }
+}
+
+/// All variables there are. The README's table is held against this one by a test.
+pub const VARIABLES: &[Variable] = &[
+    v("PORT", "8080", "Port to listen on. 0 takes any free one and prints it."),
+    v("HOST", "0.0.0.0", "Address to listen on. With `--demo`: 127.0.0.1."),
+    v(
+        "DEFAULT_KEY",
+        "random",
+        "API keys of your clients, comma separated. Unset: one is made up and printed at the start. Keys that stand in examples are refused unless HOST is loopback.",
+    ),
+    v(
+        "UPSTREAM_URL",
+        "`https://chat.z.ai/api/chat/completions`",
+        "Where to ask. Plain http only to loopback, or with UPSTREAM_ALLOW_HTTP.",
+    ),
+    v(
+        "UPSTREAM_DIALECT",
+        "auto",
+        "`auto`, `zai-web` or `openai`. Auto: `zai-web` if the path ends in `/api/chat/completions`, otherwise `openai`.",
+    ),
+    v(
+        "UPSTREAM_TOKEN",
+        "none",
+        "Your token for the upstream: an API key of the official API, or a chat.z.ai token. Needed by `openai`.",
+    ),
+    v(
+        "UPSTREAM_ALLOW_HTTP",
+        "false",
+        "Allows plain http to hosts other than loopback. Your token then travels unencrypted.",
+    ),
+    v("UPSTREAM_USER_AGENT", "`z2api/VERSION`", "The User-Agent sent upstream."),
+    v("UPSTREAM_FE_VERSION", "prod-fe-1.0.70", "The X-FE-Version sent upstream (`zai-web`)."),
+    v(
+        "ANON_TOKEN_ENABLED",
+        "true",
+        "Use guest tokens in the `zai-web` dialect when UPSTREAM_TOKEN is not set.",
+    ),
+    v(
+        "MODELS_FILE",
+        "built-in",
+        "A table of models of your own, as JSON, in the shape of `crates/stream-transform/src/models.json`.",
+    ),
+    v(
+        "PERFORMANCE_MODE",
+        "balanced",
+        "Defaults of the six variables below. `fast`: 1 retry, 200 ms, 10 s / 60 s, jitter 0–100 ms. `balanced`: 3, 1000 ms, 120 s / 300 s, 100–500 ms. `secure`: 5, 2000 ms, 60 s / 600 s, 500–1500 ms.",
+    ),
+    v(
+        "MAX_RETRIES",
+        "by mode",
+        "Retries after the first attempt. Only before the first byte of an answer.",
+    ),
+    v("RETRY_DELAY", "by mode", "Milliseconds, base of the exponential backoff."),
+    v(
+        "REQUEST_TIMEOUT",
+        "by mode",
+        "Milliseconds until a stream's first event, all attempts together; for a request that is not streamed, until its end.",
+    ),
+    v("STREAM_TIMEOUT", "by mode", "Milliseconds a stream may take from its first event."),
+    v(
+        "RANDOM_DELAY_MIN",
+        "by mode",
+        "Milliseconds. The least random time added to the wait before a retry.",
+    ),
+    v(
+        "RANDOM_DELAY_MAX",
+        "by mode",
+        "Milliseconds. The most random time added to the wait before a retry.",
+    ),
+    v("STREAM_IDLE_TIMEOUT", "60000", "Milliseconds the upstream may be silent within a stream."),
+    v("MAX_CONCURRENT_CONNECTIONS", "1000", "Chat requests in flight."),
+    v("CONNECTION_QUEUE_SIZE", "500", "Chat requests that may wait for a slot. 0: none."),
+    v("QUEUE_TIMEOUT", "10000", "Milliseconds a request may wait for a slot."),
+    v(
+        "MAX_CONNECTION_TIME",
+        "600000",
+        "Milliseconds a request may hold its slot; then it ends with an error.",
+    ),
+    v(
+        "MEMORY_LIMIT_MB",
+        "2048",
+        "Resident memory above which new chat requests are refused with 503.",
+    ),
+    v("MAX_BODY_MB", "32", "The largest request body, in MiB."),
+    v(
+        "STREAM_BUFFER_SIZE",
+        "16384",
+        "Bytes of an answer that a stream gathers before it waits for the client.",
+    ),
+    v("DISABLE_CONNECTION_CHECK", "false", "Send no heartbeats."),
+    v(
+        "CONNECTION_CHECK_INTERVAL",
+        "20",
+        "Seconds of silence after which a stream gets a comment as heartbeat.",
+    ),
+    v(
+        "THINK_TAGS_MODE",
+        "think",
+        "`think`, `strip`, `raw` or `reasoning`. A request can choose by `reasoning_format` or the header `x-z2api-think-mode`.",
+    ),
+    v("CORS_ALLOW_ORIGINS", "*", "Origins that browsers may call from, comma separated."),
+    v("SHUTDOWN_DELAY", "0", "Seconds to go on serving after SIGTERM."),
+    v("SHUTDOWN_GRACE", "30", "Seconds that running requests may take after that."),
+    v("ENABLE_DETAILED_LOGGING", "true", "One line for each request and one for each response."),
+    v("DEBUG_MODE", "false", "Debug lines in the log."),
+];

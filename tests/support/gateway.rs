@@ -1,0 +1,157 @@
+//! A gateway on a port of its own, in front of a simulated upstream.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use z2api_config::{Config, Flags};
+use z2api_observability::{LogGuard, LogSink, MemoryLog};
+use z2api_server::{App, bind, serve};
+use z2api_upstream_sim::{Plan, Sim};
+use z2api_wire::event::Dialect;
+
+use crate::http::{Reply, send};
+
+/// A key that the gateway under test knows.
+pub const KEY: &str = "sk-test-0123456789abcdef";
+
+/// How long anything may take before a test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running gateway. Dropping it aborts it.
+pub struct Gateway {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The upstream behind it.
+    pub sim: Sim,
+    /// What it logs.
+    pub log: MemoryLog,
+    app: Arc<App>,
+    stop: Option<oneshot::Sender<()>>,
+    served: JoinHandle<()>,
+    _log_guard: LogGuard,
+}
+
+impl Gateway {
+    /// Starts one with the defaults, without delays between retries.
+    pub async fn start(dialect: Dialect, plan: impl Plan) -> Self {
+        Self::with(dialect, plan, &[]).await
+    }
+
+    /// Starts one with variables of its own.
+    pub async fn with(dialect: Dialect, plan: impl Plan, variables: &[(&str, &str)]) -> Self {
+        let sim = Sim::start(plan).await.expect("a simulated upstream");
+        let (url, token) = match dialect {
+            Dialect::ZaiWeb => (sim.web_url(), ""),
+            Dialect::OpenAi => (sim.openai_url(), "upstream-token-0001"),
+        };
+        let defaults = [
+            ("HOST", "127.0.0.1"),
+            ("PORT", "0"),
+            ("DEFAULT_KEY", KEY),
+            ("UPSTREAM_URL", url.as_str()),
+            ("UPSTREAM_TOKEN", token),
+            ("RETRY_DELAY", "0"),
+            ("RANDOM_DELAY_MIN", "0"),
+            ("RANDOM_DELAY_MAX", "0"),
+        ];
+        let config = Config::from_lookup(Flags::default(), &|name| {
+            let all = variables.iter().chain(&defaults);
+            all.into_iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| OsString::from(value))
+        });
+        let config = config.expect("good settings");
+        let (sink, log, guard) = LogSink::memory();
+        let listener = bind(config.listen).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let app = App::build(config, sink).expect("a gateway");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = tokio::spawn(serve(listener, app.clone(), async {
+            let _ = stopped.await;
+        }));
+        Self { address, sim, log, app, stop: Some(stop), served, _log_guard: guard }
+    }
+
+    /// Sends a request.
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Reply {
+        let sent = send(self.address, method, path, headers, body);
+        tokio::time::timeout(PATIENCE, sent).await.expect("an answer in time")
+    }
+
+    /// Asks without a key.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send("GET", path, &[], b"").await
+    }
+
+    /// Posts a chat request with the key.
+    pub async fn post(&self, body: &Value) -> Reply {
+        let key = format!("Bearer {KEY}");
+        let headers = [("authorization", key.as_str()), ("content-type", "application/json")];
+        self.send("POST", "/v1/chat/completions", &headers, body.to_string().as_bytes()).await
+    }
+
+    /// Asks `model` something, with further fields.
+    pub async fn chat(&self, model: &str, fields: Value) -> Reply {
+        let mut body = json!({"model": model, "messages": [{"role": "user", "content": "How do tides work?"}]});
+        let all = body.as_object_mut().expect("an object");
+        all.extend(fields.as_object().expect("an object").clone());
+        self.post(&body).await
+    }
+
+    /// How many requests hold a slot.
+    pub fn in_flight(&self) -> usize {
+        self.app.in_flight()
+    }
+
+    /// Waits until `what` holds.
+    pub async fn until(&self, what: impl Fn(&Self) -> bool) {
+        let waiting = async {
+            while !what(self) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("what was waited for");
+    }
+
+    /// Tells it to stop, as SIGTERM does.
+    pub fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+
+    /// Waits until it has stopped.
+    pub async fn stopped(mut self) -> MemoryLog {
+        let served = tokio::time::timeout(PATIENCE, &mut self.served).await;
+        served.expect("it stops in time").expect("it does not panic");
+        self.log.clone()
+    }
+
+    /// The log lines of a type, once there are `count` of them.
+    pub async fn lines(&self, kind: &str, count: usize) -> Vec<Value> {
+        let of_kind = || -> Vec<Value> {
+            let lines = self.log.lines().into_iter();
+            let parsed = lines.map(|line| serde_json::from_str(&line).expect("a line is JSON"));
+            parsed.filter(|line: &Value| line["type"] == kind).collect()
+        };
+        self.until(|_| of_kind().len() >= count).await;
+        of_kind()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.served.abort();
+    }
+}
