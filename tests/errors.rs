@@ -1,0 +1,238 @@
+//! What goes wrong, and how the client learns of it.
+
+use serde_json::{Value, json};
+use z2api_tests::{Gateway, KEY, Reply};
+use z2api_upstream_sim::{Plan, Script, fails_first, faults};
+use z2api_wire::event::Dialect;
+
+const PATH: &str = "/v1/chat/completions";
+
+fn fine() -> Script {
+    Script::events([
+        r#"{"type":"chat:completion","data":{"delta_content":"fine","phase":"answer"}}"#,
+        r#"{"type":"chat:completion","data":{"phase":"done","done":true}}"#,
+    ])
+}
+
+/// The error object, after a look at what every error has.
+async fn error_of(reply: Reply) -> Value {
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+    assert!(reply.header("x-request-id").is_some());
+    let body = reply.json().await;
+    let error = body["error"].clone();
+    for field in ["message", "type", "param", "code"] {
+        assert!(error.get(field).is_some(), "{field} in {body}");
+    }
+    assert!(error["message"].as_str().is_some_and(|message| message.len() > 10), "{body}");
+    assert!(error["type"].is_string(), "{body}");
+    error
+}
+
+#[tokio::test]
+async fn only_a_bearer_with_a_known_key_may_ask() {
+    let gateway = Gateway::start(Dialect::ZaiWeb, fine()).await;
+    let good = format!("bEaReR {KEY}");
+    let body = br#"{"model":"GLM-4.5","messages":[{"role":"user","content":"x"}]}"#;
+    let reply = gateway.send("POST", PATH, &[("authorization", &good)], body).await;
+    assert_eq!(reply.status, 200);
+    let basic = format!("Basic {KEY}");
+    for value in ["Bearer wrong-key-0123456789", KEY, "Bearer", &basic] {
+        let reply = gateway.send("POST", PATH, &[("authorization", value)], body).await;
+        assert_eq!(reply.status, 401, "{value}");
+        assert_eq!(error_of(reply).await["code"], "invalid_api_key");
+    }
+    let reply = gateway.send("POST", PATH, &[("x-api-key", KEY)], body).await;
+    assert_eq!((reply.status, reply.header("www-authenticate")), (401, Some("Bearer")));
+    assert_eq!(gateway.sim.chat_requests(), 1, "a stranger costs nothing upstream");
+    assert!(gateway.log.lines().iter().all(|line| !line.contains("wrong-key")));
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_told_apart() {
+    let gateway = Gateway::start(Dialect::ZaiWeb, fine()).await;
+    for path in ["/", "/v1", "/v1/", "/v1/models/", "/chat/completions", "/v1/chat", "/health/"] {
+        let reply = gateway.get(path).await;
+        assert_eq!(reply.status, 404, "{path}");
+        error_of(reply).await;
+    }
+    for (method, path, allowed) in [
+        ("GET", PATH, "POST, OPTIONS"),
+        ("POST", "/v1/models", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/v1/models/GLM-4.5", "GET, HEAD, OPTIONS"),
+        ("PUT", "/health", "GET, HEAD, OPTIONS"),
+        ("PATCH", "/status", "GET, HEAD, OPTIONS"),
+    ] {
+        let reply = gateway.send(method, path, &[], b"").await;
+        assert_eq!((reply.status, reply.header("allow")), (405, Some(allowed)), "{method} {path}");
+        error_of(reply).await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_makes_no_sense_is_told_which_field() {
+    let gateway = Gateway::start(Dialect::ZaiWeb, fine()).await;
+    let key = format!("Bearer {KEY}");
+    let user = r#""messages":[{"role":"user","content":"x"}]"#;
+    for (body, param) in [
+        (String::new(), Value::Null),
+        ("{".to_owned(), Value::Null),
+        ("\u{0}\u{1}".to_owned(), Value::Null),
+        (format!("{{{user}}}"), json!("model")),
+        (r#"{"model":"GLM-4.5"}"#.to_owned(), json!("messages")),
+        (r#"{"model":"GLM-4.5","messages":[]}"#.to_owned(), json!("messages")),
+        (
+            r#"{"model":"GLM-4.5","messages":[{"role":"user"}]}"#.to_owned(),
+            json!("messages[0].content"),
+        ),
+        (
+            r#"{"model":"GLM-4.5","messages":[{"role":"king","content":"x"}]}"#.to_owned(),
+            json!("messages[0].role"),
+        ),
+        (format!(r#"{{"model":"GLM-4.5",{user},"temperature":"hot"}}"#), json!("temperature")),
+        (format!(r#"{{"model":"GLM-4.5",{user},"n":3}}"#), json!("n")),
+        (
+            format!(r#"{{"model":"GLM-4.5",{user},"tools":[{{"type":"function"}}]}}"#),
+            json!("tools"),
+        ),
+        (format!(r#"{{"model":"GLM-4.5","model":"GLM-4.6",{user}}}"#), json!("model")),
+    ] {
+        let reply = gateway.send("POST", PATH, &[("authorization", &key)], body.as_bytes()).await;
+        assert_eq!(reply.status, 400, "{body}");
+        let error = error_of(reply).await;
+        assert_eq!(error["type"], "invalid_request_error", "{body}");
+        assert_eq!(error["param"], param, "{body}: {error}");
+    }
+    let reply = gateway.chat("gpt-4o", json!({})).await;
+    assert_eq!(reply.status, 404);
+    let error = error_of(reply).await;
+    assert_eq!((&error["code"], &error["param"]), (&json!("model_not_found"), &json!("model")));
+    assert_eq!(gateway.sim.chat_requests(), 0);
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_with_either_framing() {
+    let gateway = Gateway::with(Dialect::ZaiWeb, fine(), &[("MAX_BODY_MB", "1")]).await;
+    let key = format!("Bearer {KEY}");
+    let large = vec![b' '; 1024 * 1024 + 1];
+    let reply = gateway.send("POST", PATH, &[("authorization", &key)], &large).await;
+    assert_eq!(reply.status, 413);
+    error_of(reply).await;
+    let content = "x".repeat(1024 * 1024 - 200);
+    let fits = json!({"model": "GLM-4.5", "messages": [{"role": "user", "content": content}]});
+    assert_eq!(gateway.post(&fits).await.status, 200);
+    let encoded = [("authorization", key.as_str()), ("content-encoding", "gzip")];
+    assert_eq!(gateway.send("POST", PATH, &encoded, b"x").await.status, 415);
+}
+
+async fn check_upstream(plan: impl Plan, status: u16, code: &str, says: &str) {
+    let gateway = Gateway::with(Dialect::ZaiWeb, plan, &[("MAX_RETRIES", "0")]).await;
+    for stream in [true, false] {
+        let reply = gateway.chat("GLM-4.5", json!({"stream": stream})).await;
+        assert_eq!(reply.status, status, "{code}");
+        if status == 429 {
+            assert!(reply.header("retry-after").is_some(), "{code}");
+        }
+        let error = error_of(reply).await;
+        assert_eq!(error["code"], code, "{error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(says), "{message}");
+        assert!(!message.contains('<'), "no HTML: {message}");
+    }
+}
+
+#[tokio::test]
+async fn each_refusal_of_the_upstream_has_its_status_and_advice() {
+    let captcha = faults::web_error("FRONTEND_CAPTCHA_REQUIRED", "Reload the page.");
+    check_upstream(captcha, 502, "upstream_captcha_required", "official API").await;
+    let version = faults::web_error("426", "Too old.");
+    check_upstream(version, 502, "upstream_client_version", "official API").await;
+    check_upstream(faults::firewall_page(), 502, "upstream_firewall", "official API").await;
+    let busy = faults::web_error("MODEL_CONCURRENCY_LIMIT", "in use");
+    check_upstream(busy, 429, "rate_limit_exceeded", "in use").await;
+    let slow = Script::status(429, "application/json", "{}").header("retry-after", "7");
+    check_upstream(slow, 429, "rate_limit_exceeded", "rate limit").await;
+    let bad = Script::status(400, "application/json", r#"{"detail":"no such parameter"}"#);
+    check_upstream(bad, 400, "upstream_bad_request", "no such parameter").await;
+    let down = Script::status(503, "text/html", "<html>down</html>");
+    check_upstream(down, 502, "upstream_error", "503").await;
+    check_upstream(faults::empty(), 502, "upstream_empty", "empty").await;
+    let elsewhere = faults::redirect("http://127.0.0.1:9/");
+    check_upstream(elsewhere, 502, "upstream_redirected", "redirects").await;
+    let zipped = fine().gzip();
+    check_upstream(zipped, 502, "upstream_not_a_stream", "compressed").await;
+    let page = Script::status(200, "text/html", "<html>hello</html>");
+    check_upstream(page, 502, "upstream_firewall", "firewall").await;
+}
+
+#[tokio::test]
+async fn the_upstreams_retry_after_is_passed_on() {
+    let plan = Script::status(429, "application/json", "{}").header("retry-after", "7");
+    let gateway = Gateway::with(Dialect::ZaiWeb, plan, &[("MAX_RETRIES", "0")]).await;
+    let reply = gateway.chat("GLM-4.5", json!({})).await;
+    assert_eq!((reply.status, reply.header("retry-after")), (429, Some("7")));
+}
+
+#[tokio::test]
+async fn a_passing_failure_is_asked_again_and_logged() {
+    let failure = Script::status(500, "application/json", r#"{"detail":"oh"}"#);
+    let gateway = Gateway::start(Dialect::ZaiWeb, fails_first(2, failure, fine())).await;
+    let reply = gateway.chat("GLM-4.5", json!({})).await;
+    assert_eq!(reply.status, 200);
+    reply.text().await;
+    assert_eq!(gateway.sim.chat_requests(), 3);
+    let line = &gateway.lines("response", 1).await[0];
+    assert_eq!(line["retry_count"], 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_is_an_error_the_client_can_see() {
+    let half = Script::events([
+        r#"{"type":"chat:completion","data":{"delta_content":"half","phase":"answer"}}"#,
+    ]);
+    for plan in [half.clone(), half.clone().cut_after(1), half.reset_after(1)] {
+        let gateway = Gateway::start(Dialect::ZaiWeb, plan).await;
+        let reply = gateway.chat("GLM-4.5", json!({"stream": true})).await;
+        assert_eq!(reply.status, 200);
+        let events = reply.events().await;
+        let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();
+        assert!(last["error"]["code"].is_string(), "{events:?}");
+        assert!(events.iter().all(|event| event != "[DONE]" && !event.contains("\"stop\"")));
+        assert_eq!(gateway.sim.chat_requests(), 1, "no second try: the client has seen bytes");
+        let line = &gateway.lines("response", 1).await[0];
+        assert_eq!((&line["status_code"], &line["level"]), (&json!(200), &json!("ERROR")));
+        let reply = gateway.chat("GLM-4.5", json!({"stream": false})).await;
+        assert_eq!(reply.status, 502, "no part may look whole");
+        error_of(reply).await;
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_not_there_is_a_502() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/api/chat/completions", nobody.local_addr().unwrap());
+    drop(nobody);
+    let variables = [("UPSTREAM_URL", url.as_str()), ("MAX_RETRIES", "1"), ("UPSTREAM_TOKEN", "t")];
+    let gateway = Gateway::with(Dialect::ZaiWeb, fine(), &variables).await;
+    let reply = gateway.chat("GLM-4.5", json!({"stream": true})).await;
+    assert_eq!(reply.status, 502);
+    assert_eq!(error_of(reply).await["code"], "upstream_connect");
+    assert_eq!(gateway.lines("response", 1).await[0]["retry_count"], 1);
+}
+
+#[tokio::test]
+async fn our_clocks_end_in_a_504() {
+    let silent = fine().head_after(z2api_tests::PATIENCE);
+    let variables = [("REQUEST_TIMEOUT", "60")];
+    let gateway = Gateway::with(Dialect::ZaiWeb, silent, &variables).await;
+    for stream in [true, false] {
+        let reply = gateway.chat("GLM-4.5", json!({"stream": stream})).await;
+        assert_eq!(reply.status, 504);
+        error_of(reply).await;
+    }
+    let stuck = fine().stall_after(1);
+    let gateway = Gateway::with(Dialect::ZaiWeb, stuck, &[("STREAM_IDLE_TIMEOUT", "60")]).await;
+    let events = gateway.chat("GLM-4.5", json!({"stream": true})).await.events().await;
+    let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();
+    assert_eq!(last["error"]["code"], "upstream_idle_timeout");
+}

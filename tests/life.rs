@@ -1,0 +1,259 @@
+//! How long things are held, and that they are let go.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use z2api_tests::{Gateway, KEY, PATIENCE};
+use z2api_upstream_sim::{Outcome, Script};
+use z2api_wire::event::Dialect;
+
+const PIECE: &str =
+    r#"{"type":"chat:completion","data":{"delta_content":"tide ","phase":"answer"}}"#;
+const END: &str = r#"{"type":"chat:completion","data":{"phase":"done","done":true}}"#;
+/// What a hang-up may take to reach the upstream.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Says something, then nothing more.
+fn stuck() -> Script {
+    Script::events([PIECE, END]).stall_after(1)
+}
+
+fn fine() -> Script {
+    Script::events([PIECE, END])
+}
+
+async fn gateway(plan: Script, slots: &str, queue: &str) -> Gateway {
+    let variables = [("MAX_CONCURRENT_CONNECTIONS", slots), ("CONNECTION_QUEUE_SIZE", queue)];
+    Gateway::with(Dialect::ZaiWeb, plan, &variables).await
+}
+
+fn streamed() -> Value {
+    json!({"stream": true})
+}
+
+#[tokio::test]
+async fn a_stream_holds_its_slot_until_its_last_byte() {
+    let gateway = gateway(stuck(), "1", "0").await;
+    let mut first = gateway.chat("GLM-4.5", streamed()).await;
+    assert_eq!(first.status, 200);
+    first.event().await.expect("a chunk");
+    assert_eq!(gateway.in_flight(), 1, "the head is out, the slot is not free");
+    let refused = gateway.chat("GLM-4.5", streamed()).await;
+    assert_eq!(refused.status, 503);
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait));
+    assert_eq!(refused.json().await["error"]["code"], "server_full");
+    drop(first);
+    gateway.until(|gateway| gateway.in_flight() == 0).await;
+    gateway.sim.set_plan(fine());
+    let reply = gateway.chat("GLM-4.5", streamed()).await;
+    assert_eq!(reply.events().await.last().unwrap(), "[DONE]");
+    gateway.until(|gateway| gateway.in_flight() == 0).await;
+}
+
+#[tokio::test]
+async fn a_hang_up_gives_the_slot_back_and_closes_the_upstream() {
+    for (plan, fields) in [
+        (stuck(), streamed()),
+        (Script::events([PIECE]).endless(), streamed()),
+        (stuck(), json!({"stream": false})),
+        (fine().head_after(PATIENCE), streamed()),
+        (fine().head_after(PATIENCE), json!({"stream": false})),
+    ] {
+        let gateway = gateway(plan, "1", "0").await;
+        let body = json!({"model": "GLM-4.5", "messages": [{"role": "user", "content": "x"}],
+            "stream": fields["stream"]});
+        let asked = tokio::time::timeout(Duration::from_millis(300), async {
+            let mut reply = gateway.post(&body).await;
+            reply.event().await;
+            std::future::pending::<()>().await;
+        });
+        let (_, asked_upstream) =
+            tokio::join!(asked, gateway.sim.until(|sim| sim.open_streams() == 1, PATIENCE));
+        assert!(asked_upstream);
+        assert!(gateway.sim.until(|sim| sim.open_streams() == 0, SOON).await, "{fields}");
+        assert_eq!(gateway.sim.chats()[0].outcome, Outcome::PeerClosed);
+        gateway.until(|gateway| gateway.in_flight() == 0).await;
+        let line = &gateway.lines("response", 1).await[0];
+        assert_eq!((&line["status_code"], &line["level"]), (&json!(499), &json!("INFO")));
+        let status = gateway.get("/status").await.json().await;
+        assert_eq!(status["error_count"], 0, "a hang-up is nobody's error");
+    }
+}
+
+#[tokio::test]
+async fn who_waits_is_next_and_who_finds_no_place_is_refused() {
+    let gateway = gateway(stuck(), "1", "1").await;
+    let first = gateway.chat("GLM-4.5", streamed()).await;
+    let (second, ()) = tokio::join!(gateway.chat("GLM-4.5", json!({})), async {
+        let queued = async || gateway.get("/status").await.json().await["queued"] == 1;
+        while !queued().await {}
+        let third = gateway.chat("GLM-4.5", json!({})).await;
+        assert_eq!(third.status, 503);
+        assert_eq!(gateway.get("/health").await.status, 200, "health needs no slot");
+        gateway.sim.set_plan(fine());
+        drop(first);
+    });
+    assert_eq!(second.status, 200);
+    assert_eq!(gateway.sim.chat_requests(), 2);
+}
+
+#[tokio::test]
+async fn a_place_in_the_queue_is_good_for_its_time_only() {
+    let variables = [("MAX_CONCURRENT_CONNECTIONS", "1"), ("QUEUE_TIMEOUT", "50")];
+    let gateway = Gateway::with(Dialect::ZaiWeb, stuck(), &variables).await;
+    let _first = gateway.chat("GLM-4.5", streamed()).await;
+    let second = gateway.chat("GLM-4.5", streamed()).await;
+    assert_eq!((second.status, second.header("retry-after").is_some()), (503, true));
+    assert_eq!(second.json().await["error"]["code"], "queue_timeout");
+}
+
+#[tokio::test]
+async fn a_stop_lets_streams_finish_and_takes_nothing_new() {
+    let paced = Script::events([PIECE, PIECE, PIECE, END]).pace(Duration::from_millis(100));
+    let mut gateway = Gateway::start(Dialect::ZaiWeb, paced).await;
+    let mut reply = gateway.chat("GLM-4.5", streamed()).await;
+    reply.event().await.expect("a chunk");
+    gateway.stop();
+    let refused = async || TcpStream::connect(gateway.address).await.is_err();
+    let gone = async { while !refused().await {} };
+    tokio::time::timeout(PATIENCE, gone).await.expect("no new connections");
+    let events = reply.events().await;
+    assert_eq!(events.last().unwrap(), "[DONE]");
+    let log = gateway.stopped().await;
+    let lines = log.lines();
+    assert!(
+        lines.iter().any(|line| line.contains("\"response\"") && line.contains(":200,")),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_outlives_the_grace_is_told_so() {
+    let mut gateway = Gateway::with(Dialect::ZaiWeb, stuck(), &[("SHUTDOWN_GRACE", "0")]).await;
+    let mut reply = gateway.chat("GLM-4.5", streamed()).await;
+    reply.event().await.expect("a chunk");
+    gateway.stop();
+    let events = reply.events().await;
+    let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();
+    assert_eq!(last["error"]["code"], "server_shutting_down");
+    gateway.stopped().await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_ends_at_once_when_the_gateway_stops() {
+    let mut gateway = Gateway::start(Dialect::ZaiWeb, fine()).await;
+    let mut idle = TcpStream::connect(gateway.address).await.unwrap();
+    gateway.get("/health").await.text().await;
+    gateway.stop();
+    assert_eq!(idle.read(&mut [0]).await.unwrap(), 0);
+    gateway.stopped().await;
+}
+
+/// With the clock paused, time jumps to the next timer whenever nothing else can happen: without
+/// a timer in the connection this would wait for ever, which the outer timeout would end.
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_not_kept() {
+    let gateway = Gateway::start(Dialect::ZaiWeb, fine()).await;
+    for head in ["", "GET /hea"] {
+        let mut peer = TcpStream::connect(gateway.address).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut peer, head.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(600), peer.read_to_end(&mut rest));
+        closed.await.expect("closed by the server").ok();
+    }
+}
+
+#[tokio::test]
+async fn a_silent_upstream_does_not_make_a_silent_stream() {
+    let late = fine().head_after(Duration::from_millis(1500));
+    let variables = [("CONNECTION_CHECK_INTERVAL", "1")];
+    let gateway = Gateway::with(Dialect::ZaiWeb, late, &variables).await;
+    let reply = gateway.chat("GLM-4.5", streamed()).await;
+    assert_eq!(reply.status, 200);
+    let text = reply.text().await;
+    assert!(text.contains("\"content\":\"tide \"") && text.ends_with("data: [DONE]\n\n"), "{text}");
+    let stuck_gateway = Gateway::with(
+        Dialect::ZaiWeb,
+        stuck(),
+        &[("CONNECTION_CHECK_INTERVAL", "1"), ("STREAM_IDLE_TIMEOUT", "1500")],
+    )
+    .await;
+    let text = stuck_gateway.chat("GLM-4.5", streamed()).await.text().await;
+    assert!(text.contains(": keep-alive\n\n"), "{text}");
+    let off = [("DISABLE_CONNECTION_CHECK", "true"), ("STREAM_IDLE_TIMEOUT", "1500")];
+    let gateway = Gateway::with(Dialect::ZaiWeb, stuck(), &off).await;
+    let text = gateway.chat("GLM-4.5", streamed()).await.text().await;
+    assert!(!text.contains("keep-alive"), "{text}");
+}
+
+#[tokio::test]
+async fn a_request_may_not_hold_its_slot_for_ever() {
+    let variables = [("MAX_CONNECTION_TIME", "100")];
+    let gateway = Gateway::with(Dialect::ZaiWeb, stuck(), &variables).await;
+    let events = gateway.chat("GLM-4.5", streamed()).await.events().await;
+    let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();
+    assert_eq!(last["error"]["code"], "max_connection_time");
+    assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 504);
+}
+
+#[tokio::test]
+async fn short_of_memory_nothing_new_is_taken() {
+    let gateway = Gateway::with(Dialect::ZaiWeb, fine(), &[("MEMORY_LIMIT_MB", "16")]).await;
+    // More than the limit, touched, so that it is resident.
+    let ballast = vec![1u8; 32 * 1024 * 1024];
+    let refused = async || gateway.chat("GLM-4.5", json!({})).await.status == 503;
+    let waiting = async { while !refused().await {} };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("a refusal");
+    assert_eq!(gateway.get("/health").await.status, 200);
+    drop(ballast);
+}
+
+#[tokio::test]
+async fn each_request_has_one_line_in_and_one_out() {
+    let gateway = gateway(fine(), "10", "0").await;
+    let body = json!({"model": "GLM-4.5", "stream": true, "temperature": 0.5, "max_tokens": 9,
+        "messages": [{"role": "user", "content": "a-private-question"}]});
+    let key = format!("Bearer {KEY}");
+    let headers =
+        [("authorization", key.as_str()), ("user-agent", "curl/9"), ("x-request-id", "one")];
+    let reply =
+        gateway.send("POST", "/v1/chat/completions", &headers, body.to_string().as_bytes()).await;
+    reply.text().await;
+    let out = gateway.lines("response", 1).await;
+    let into = gateway.lines("request", 1).await;
+    assert_eq!((into.len(), out.len()), (1, 1));
+    let (into, out) = (&into[0], &out[0]);
+    assert_eq!((&into["request_id"], &out["request_id"]), (&json!("one"), &json!("one")));
+    assert_eq!((&into["level"], &into["client_ip"]), (&json!("INFO"), &json!("127.0.0.1")));
+    assert_eq!((&into["model"], &into["user_agent"]), (&json!("GLM-4.5"), &json!("curl/9")));
+    let parameters = json!({"message_count": 1,
+        "parameters": {"stream": true, "temperature": 0.5, "max_tokens": 9}});
+    assert_eq!(into["parameters"], parameters);
+    assert_eq!(into["api_key"], "sk-t****cdef");
+    assert_eq!((&out["status_code"], &out["retry_count"]), (&json!(200), &json!(0)));
+    assert_eq!(
+        (&out["endpoint"], &out["finish_reason"]),
+        (&json!("/v1/chat/completions"), &json!("stop"))
+    );
+    assert!(out["response_time_ms"].is_u64() && out["time_to_first_byte_ms"].is_u64());
+    let all = gateway.log.lines().join("\n");
+    assert!(!all.contains(KEY) && !all.contains("a-private-question") && !all.contains("tide"));
+}
+
+#[tokio::test]
+async fn a_refused_request_has_both_lines_too() {
+    let gateway = gateway(fine(), "10", "0").await;
+    gateway.send("POST", "/v1/chat/completions", &[], b"{}").await.text().await;
+    gateway.get("/nothing").await.text().await;
+    let out = gateway.lines("response", 2).await;
+    let into = gateway.lines("request", 2).await;
+    assert_eq!((into.len(), out.len()), (2, 2));
+    assert_eq!(
+        (&out[0]["status_code"], &out[0]["error"]),
+        (&json!(401), &json!("invalid_api_key"))
+    );
+    assert_eq!((&out[1]["status_code"], &out[1]["endpoint"]), (&json!(404), &json!("/nothing")));
+}
