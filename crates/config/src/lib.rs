@@ -225,7 +225,7 @@ fn upstream(
     settings.timeouts.lifetime = from.millis("STREAM_TIMEOUT", preset.stream_ms, 1..=86_400_000);
     settings.timeouts.idle = from.millis("STREAM_IDLE_TIMEOUT", 60_000, 1..=86_400_000);
     if !flags.demo
-        && let Err(error) = z2api_upstream_client::Client::new(settings.clone())
+        && let Err(error) = settings.check()
     {
         from.settings_problem(&error);
     }

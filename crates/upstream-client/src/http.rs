@@ -5,11 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, USER_AGENT};
-
-use crate::dialect;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::headers;
 use crate::settings::{Settings, SettingsError};
 
 const POOL_IDLE: Duration = Duration::from_secs(30);
@@ -24,7 +22,7 @@ pub(crate) fn client(
 ) -> Result<reqwest::Client, SettingsError> {
     let setup = |reason: String| SettingsError::Setup { reason };
     reqwest::Client::builder()
-        .default_headers(headers(endpoint, settings)?)
+        .default_headers(headers::common(endpoint, settings)?)
         .tls_backend_preconfigured(tls().map_err(|error| setup(error.to_string()))?)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
@@ -46,16 +44,6 @@ fn tls() -> Result<rustls::ClientConfig, rustls::Error> {
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth())
-}
-
-fn headers(endpoint: &Endpoint, settings: &Settings) -> Result<HeaderMap, SettingsError> {
-    let mut headers = dialect::common_headers(endpoint, settings)?;
-    let agent = HeaderValue::from_str(&settings.user_agent)
-        .map_err(|_| SettingsError::Header { setting: "user_agent" })?;
-    headers.insert(USER_AGENT, agent);
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    Ok(headers)
 }
 
 /// What went wrong before or within an answer.

@@ -44,6 +44,7 @@ mod endpoint;
 mod error;
 mod events;
 mod guest;
+mod headers;
 mod http;
 mod reader;
 mod retry;

@@ -5,8 +5,12 @@ use std::time::Duration;
 use z2api_wire::event::Dialect;
 use z2api_wire::sse;
 
+use crate::dialect;
+use crate::endpoint::Endpoint;
+use crate::headers;
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
+use crate::token::Token;
 
 /// The settings of a [`Client`](crate::Client). Start from the default and set what differs.
 #[derive(Clone, Debug)]
@@ -81,8 +85,20 @@ impl Default for Timeouts {
 }
 
 impl Settings {
-    /// The checks that need nothing but the values. The rest is checked where it is used.
-    pub(crate) fn check(&self) -> Result<(), SettingsError> {
+    /// Makes every check that [`Client::new`](crate::Client::new) makes, and sets nothing up: no
+    /// TLS, no connection.
+    ///
+    /// # Errors
+    /// [`SettingsError`] for the first setting that cannot be used.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        self.check_values()?;
+        let endpoint = Endpoint::new(self)?;
+        headers::common(&endpoint, self)?;
+        self.check_token(endpoint.dialect)
+    }
+
+    /// The checks that need nothing but the values.
+    fn check_values(&self) -> Result<(), SettingsError> {
         let durations = [
             ("timeouts.connect", self.timeouts.connect),
             ("timeouts.first_event", self.timeouts.first_event),
@@ -102,6 +118,18 @@ impl Settings {
             return Err(SettingsError::Jitter { min, max });
         }
         Ok(())
+    }
+
+    fn check_token(&self, dialect: Dialect) -> Result<(), SettingsError> {
+        match &self.token {
+            Some(secret) if Token::given(secret.expose()).is_none() => {
+                Err(SettingsError::Header { setting: "token" })
+            }
+            None if !(self.guest_tokens && dialect::has_guests(dialect)) => {
+                Err(SettingsError::NoToken { dialect })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 }
 

@@ -50,6 +50,8 @@ async fn the_official_api_gets_no_header_of_the_web_chat() {
 fn refused(change: impl FnOnce(&mut Settings)) -> SettingsError {
     let mut settings = Settings::default();
     change(&mut settings);
+    let checked = settings.check().unwrap_err();
+    assert_eq!(Client::new(settings.clone()).unwrap_err(), checked);
     Client::new(settings).unwrap_err()
 }
 
