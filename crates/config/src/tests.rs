@@ -90,3 +90,17 @@ fn the_readme_lists_every_variable_with_its_default_and_meaning() {
         .collect();
     assert!(readme.contains(&table), "the README's table should be:\n{table}");
 }
+
+#[test]
+fn the_example_file_lists_every_variable() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/.env.example");
+    let example = std::fs::read_to_string(path).expect("the example file");
+    let listed: Vec<&str> = example
+        .lines()
+        .filter_map(|line| line.trim_start_matches('#').split_once('='))
+        .map(|(name, _)| name)
+        .filter(|name| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
+        .collect();
+    let known: Vec<&str> = VARIABLES.iter().map(|variable| variable.name).collect();
+    assert_eq!(listed, known);
+}
