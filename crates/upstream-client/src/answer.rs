@@ -1,16 +1,18 @@
 //! The head of an answer: a stream of events to read, or a refusal.
 
+use std::future::poll_fn;
+
+use ::http::Response;
 use ::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use bytes::{Bytes, BytesMut};
-use reqwest::Response;
 use z2api_wire::event::Dialect;
 
 use crate::classify::{Refusal, looks_like_html};
 use crate::error::{Blocker, Error, Found};
-use crate::http;
 use crate::reader::Reader;
 use crate::retry_after;
 use crate::token::Token;
+use crate::transport::{Body, TransportError};
 
 /// The most of a refusal's body that is read, in bytes.
 const MAX_REFUSAL: usize = 64 * 1024;
@@ -20,7 +22,7 @@ const MAX_REFUSAL: usize = 64 * 1024;
 /// # Errors
 /// Whatever the answer is instead. The caller bounds the time.
 pub(crate) async fn open(
-    mut answer: Response,
+    mut answer: Response<Body>,
     dialect: Dialect,
     max_event: usize,
     token: Option<Token>,
@@ -44,9 +46,7 @@ pub(crate) async fn open(
         None => sniff(&mut answer).await?,
     };
     match kind {
-        Kind::Events => {
-            Ok(Reader::new(reqwest::Body::from(answer), first, dialect, max_event, token))
-        }
+        Kind::Events => Ok(Reader::new(answer.into_body(), first, dialect, max_event, token)),
         Kind::Json => {
             let body = bounded(&mut answer, first).await;
             Err(match z2api_wire::fault::Fault::from_body(&body) {
@@ -63,7 +63,7 @@ pub(crate) async fn open(
 ///
 /// # Errors
 /// Whatever the answer is instead. The caller bounds the time.
-pub(crate) async fn small(mut answer: Response, dialect: Dialect) -> Result<Bytes, Error> {
+pub(crate) async fn small(mut answer: Response<Body>, dialect: Dialect) -> Result<Bytes, Error> {
     let status = answer.status();
     if status.is_redirection() {
         return Err(Error::Redirected { status: status.as_u16() });
@@ -86,7 +86,7 @@ enum Kind {
 }
 
 /// What the content type says; None without one, or for an empty one.
-fn kind_of(answer: &Response) -> Option<Kind> {
+fn kind_of(answer: &Response<Body>) -> Option<Kind> {
     let value = answer.headers().get(CONTENT_TYPE)?.to_str().unwrap_or("?");
     let kind = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     Some(match kind.as_str() {
@@ -99,9 +99,9 @@ fn kind_of(answer: &Response) -> Option<Kind> {
 }
 
 /// What the first byte says, and the bytes read for it.
-async fn sniff(answer: &mut Response) -> Result<(Kind, Bytes), Error> {
+async fn sniff(answer: &mut Response<Body>) -> Result<(Kind, Bytes), Error> {
     loop {
-        let Some(bytes) = answer.chunk().await.map_err(|error| http::error(&error))? else {
+        let Some(bytes) = chunk(answer).await? else {
             return Err(Error::Empty);
         };
         match bytes.trim_ascii_start().first() {
@@ -114,18 +114,31 @@ async fn sniff(answer: &mut Response) -> Result<(Kind, Bytes), Error> {
     }
 }
 
-fn is_encoded(answer: &Response) -> bool {
+fn is_encoded(answer: &Response<Body>) -> bool {
     answer
         .headers()
         .get(CONTENT_ENCODING)
         .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
+/// The next bytes of the body; None at its end.
+async fn chunk(answer: &mut Response<Body>) -> Result<Option<Bytes>, TransportError> {
+    loop {
+        match poll_fn(|cx| answer.body_mut().as_mut().poll_frame(cx)).await.transpose()? {
+            Some(frame) => match frame.into_data() {
+                Ok(bytes) => return Ok(Some(bytes)),
+                Err(_trailers) => {}
+            },
+            None => return Ok(None),
+        }
+    }
+}
+
 /// The body up to the limit. A body that breaks off is still worth judging by its status.
-async fn bounded(answer: &mut Response, first: Bytes) -> Bytes {
+async fn bounded(answer: &mut Response<Body>, first: Bytes) -> Bytes {
     let mut body = BytesMut::from(first);
     while body.len() < MAX_REFUSAL {
-        match answer.chunk().await {
+        match chunk(answer).await {
             Ok(Some(bytes)) => body.extend_from_slice(&bytes),
             Ok(None) | Err(_) => break,
         }
@@ -134,7 +147,7 @@ async fn bounded(answer: &mut Response, first: Bytes) -> Bytes {
     body.freeze()
 }
 
-fn refused(dialect: Dialect, answer: &Response, body: &[u8], token: Option<&Token>) -> Error {
+fn refused(dialect: Dialect, answer: &Response<Body>, body: &[u8], token: Option<&Token>) -> Error {
     let retry_after = retry_after::of(answer.headers());
     Refusal::from_body(dialect, answer.status().as_u16(), body, retry_after, token).into_error()
 }

@@ -1,6 +1,10 @@
 //! One attempt: a token, a request, and the wait for the first event.
 
-use ::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use std::sync::Arc;
+
+use ::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use ::http::{Method, Request};
+use bytes::Bytes;
 use z2api_wire::chat::Chat;
 
 use crate::answer;
@@ -9,9 +13,9 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::events::EventStream;
 use crate::guest::Guests;
-use crate::http;
 use crate::settings::Timeouts;
 use crate::token::Token;
+use crate::transport::Transport;
 
 /// Where tokens come from.
 pub(crate) enum Tokens {
@@ -23,7 +27,9 @@ pub(crate) enum Tokens {
 
 /// What every attempt of a client needs.
 pub(crate) struct Attempts {
-    pub(crate) http: reqwest::Client,
+    pub(crate) transport: Arc<dyn Transport>,
+    /// What all requests carry.
+    pub(crate) headers: HeaderMap,
     pub(crate) endpoint: Endpoint,
     pub(crate) tokens: Tokens,
     pub(crate) timeouts: Timeouts,
@@ -59,16 +65,15 @@ impl Attempts {
 
     async fn ask_as(&self, token: &Token, chat: &Chat) -> Result<EventStream, Error> {
         let outgoing = dialect::request(&self.endpoint, chat)?;
-        let answer = self
-            .http
-            .post(self.endpoint.chat.clone())
-            .headers(outgoing.headers)
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .header(AUTHORIZATION, token.header())
-            .body(outgoing.body)
-            .send()
-            .await
-            .map_err(|error| http::error(&error))?;
+        let mut request = Request::new(Bytes::from(outgoing.body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.endpoint.chat.clone();
+        let headers = request.headers_mut();
+        headers.extend(self.headers.clone());
+        headers.extend(outgoing.headers);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(AUTHORIZATION, token.header());
+        let answer = self.transport.send(request).await?;
         let token = Some(token.clone());
         let reader = answer::open(answer, self.endpoint.dialect, self.max_event, token).await?;
         EventStream::begin(reader, &self.timeouts).await

@@ -10,15 +10,16 @@ use z2api_wire::event::Dialect;
 
 use crate::attempt::{Attempts, FailedAttempt, Tokens};
 use crate::clocks::after;
-use crate::dialect;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Wait};
 use crate::events::EventStream;
 use crate::guest::Guests;
-use crate::http;
+use crate::headers;
+use crate::http::Http;
 use crate::retry::RetryPolicy;
 use crate::settings::{Settings, SettingsError};
 use crate::token::Token;
+use crate::transport::Transport;
 
 /// Asks one upstream. A cheap handle: clones share connections and the guest's token.
 #[derive(Clone)]
@@ -58,19 +59,35 @@ impl Client {
     /// [`SettingsError`] for the first setting that cannot be used.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
         settings.check()?;
+        let http = Http::new(&settings.timeouts)?;
+        Self::with_transport(settings, http)
+    }
+
+    /// A client that asks through an HTTP client of the caller's.
+    /// [`Timeouts::connect`](crate::Timeouts) is then the transport's affair.
+    ///
+    /// # Errors
+    /// [`SettingsError`] for the first setting that cannot be used.
+    pub fn with_transport(
+        settings: Settings,
+        transport: impl Transport,
+    ) -> Result<Self, SettingsError> {
+        settings.check()?;
         let endpoint = Endpoint::new(&settings)?;
-        let http = http::client(&endpoint, &settings)?;
+        let headers = headers::common(&endpoint, &settings)?;
+        let transport: Arc<dyn Transport> = Arc::new(transport);
         let tokens = match &settings.token {
             Some(secret) => Tokens::Given(
                 Token::given(secret.expose()).ok_or(SettingsError::Header { setting: "token" })?,
             ),
-            None if settings.guest_tokens && dialect::has_guests(endpoint.dialect) => {
-                Tokens::Guests(Guests::new(http.clone(), endpoint.guest()))
-            }
-            None => return Err(SettingsError::NoToken { dialect: endpoint.dialect }),
+            None => Tokens::Guests(Guests::new(
+                Arc::clone(&transport),
+                headers.clone(),
+                endpoint.guest.clone(),
+            )),
         };
         let Settings { retry, timeouts, max_event_bytes: max_event, .. } = settings;
-        let attempts = Attempts { http, endpoint, tokens, timeouts, max_event };
+        let attempts = Attempts { transport, headers, endpoint, tokens, timeouts, max_event };
         Ok(Self { inner: Arc::new(Inner { attempts, retry }) })
     }
 

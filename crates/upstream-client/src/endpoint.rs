@@ -1,5 +1,6 @@
 //! Where the upstream is: the URL of chats, its origin, and the dialect spoken there.
 
+use ::http::Uri;
 use reqwest::Url;
 use z2api_wire::event::Dialect;
 
@@ -8,7 +9,9 @@ use crate::settings::{Settings, SettingsError};
 /// A checked URL and what follows from it.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
-    pub(crate) chat: Url,
+    pub(crate) chat: Uri,
+    /// Where a guest's token is to be had (`zai-web` only).
+    pub(crate) guest: Uri,
     pub(crate) dialect: Dialect,
     /// `scheme://host[:port]`, as in an `Origin` header.
     pub(crate) origin: String,
@@ -32,16 +35,17 @@ impl Endpoint {
         chat.set_fragment(None);
         let dialect = settings.dialect.unwrap_or_else(|| dialect_of(&chat));
         let origin = chat.origin().ascii_serialization();
-        Ok(Self { chat, dialect, origin })
+        let guest = guest_of(&chat);
+        let uri = |url: Url| url.as_str().parse::<Uri>().map_err(|_| problem("is too long"));
+        Ok(Self { chat: uri(chat)?, guest: uri(guest)?, dialect, origin })
     }
+}
 
-    /// Where a guest's token is to be had (`zai-web` only).
-    pub(crate) fn guest(&self) -> Url {
-        let mut url = self.chat.clone();
-        url.set_path("/api/v1/auths/");
-        url.set_query(None);
-        url
-    }
+fn guest_of(chat: &Url) -> Url {
+    let mut url = chat.clone();
+    url.set_path("/api/v1/auths/");
+    url.set_query(None);
+    url
 }
 
 fn dialect_of(url: &Url) -> Dialect {
@@ -81,7 +85,7 @@ mod tests {
     fn origin_and_guest_url_follow_the_chat_url() {
         let endpoint = endpoint("http://127.0.0.1:9/api/chat/completions?x#y").unwrap();
         assert_eq!(endpoint.origin, "http://127.0.0.1:9");
-        assert_eq!(endpoint.guest().as_str(), "http://127.0.0.1:9/api/v1/auths/");
+        assert_eq!(endpoint.guest.to_string(), "http://127.0.0.1:9/api/v1/auths/");
     }
 
     #[test]

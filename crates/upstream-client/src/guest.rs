@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reqwest::Url;
+use ::http::{HeaderMap, Method, Request, Uri};
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use z2api_wire::Malformed;
@@ -12,8 +13,8 @@ use z2api_wire::zai::Guest;
 
 use crate::answer;
 use crate::error::{Error, Wait};
-use crate::http;
 use crate::token::Token;
+use crate::transport::Transport;
 
 /// How long a token is used. It carries no expiry, and the upstream names none.
 const MAX_AGE: Duration = Duration::from_secs(300);
@@ -23,8 +24,9 @@ const MAX_FETCH: Duration = Duration::from_secs(30);
 /// Gives out the current guest token. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Guests {
-    http: reqwest::Client,
-    url: Url,
+    transport: Arc<dyn Transport>,
+    headers: HeaderMap,
+    url: Uri,
     state: Arc<Mutex<State>>,
 }
 
@@ -49,8 +51,8 @@ enum Current {
 type Outcome = Result<Token, Error>;
 
 impl Guests {
-    pub(crate) fn new(http: reqwest::Client, url: Url) -> Self {
-        Self { http, url, state: Arc::default() }
+    pub(crate) fn new(transport: Arc<dyn Transport>, headers: HeaderMap, url: Uri) -> Self {
+        Self { transport, headers, url, state: Arc::default() }
     }
 
     /// The current token, or a new one.
@@ -125,8 +127,11 @@ impl Guests {
     }
 
     async fn ask(&self) -> Result<Guest, Error> {
-        let answer =
-            self.http.get(self.url.clone()).send().await.map_err(|error| http::error(&error))?;
+        let mut request = Request::new(Bytes::new());
+        *request.method_mut() = Method::GET;
+        *request.uri_mut() = self.url.clone();
+        request.headers_mut().extend(self.headers.clone());
+        let answer = self.transport.send(request).await?;
         let body = answer::small(answer, Dialect::ZaiWeb).await?;
         serde_json::from_slice(&body).map_err(|_| no_token())
     }
@@ -146,6 +151,7 @@ mod tests {
 
     use super::*;
     use crate::endpoint::Endpoint;
+    use crate::http::Http;
     use crate::settings::Settings;
 
     /// Guests of which the second is the current one. Nobody listens at their URL.
@@ -153,7 +159,11 @@ mod tests {
         let url = "http://127.0.0.1:9/api/chat/completions".to_owned();
         let settings = Settings { url, ..Settings::default() };
         let endpoint = Endpoint::new(&settings).unwrap();
-        let guests = Guests::new(http::client(&endpoint, &settings).unwrap(), endpoint.guest());
+        let guests = Guests::new(
+            Arc::new(Http::new(&settings.timeouts).unwrap()),
+            HeaderMap::new(),
+            endpoint.guest,
+        );
         let token = Token::guest("of-the-second", 2).unwrap();
         let current = Current::Have { token, since: Instant::now() };
         *guests.lock() = State { generation: 2, current };

@@ -1,39 +1,98 @@
-//! The HTTP client, set up once; its errors, in words that are safe to log.
+//! The HTTP library, set up once, behind the seam of [`Transport`]; its errors, in words that are
+//! safe to log.
 
 use std::error::Error as StdError;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::endpoint::Endpoint;
-use crate::error::Error;
-use crate::headers;
-use crate::settings::{Settings, SettingsError};
+use ::http::{Request, Response};
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http_body::{Frame, SizeHint};
 
+use crate::settings::{SettingsError, Timeouts};
+use crate::transport::{Body, Transport, TransportError};
+
+/// How long a connection without a stream is kept.
 const POOL_IDLE: Duration = Duration::from_secs(30);
+/// How many such connections are kept: enough for the next wave, few enough to hold for nothing.
+const POOL_SIZE: usize = 256;
+/// How long sent bytes may stay unacknowledged before the peer counts as vanished.
+#[cfg(target_os = "linux")]
+const PEER_GONE: Duration = Duration::from_secs(30);
 
 /// A pool of connections to the upstream.
-///
-/// Absent on purpose: redirects (the token would go along), proxies from the environment,
-/// compression, a timeout over the whole (a stream is long), and retries (there is one policy).
-pub(crate) fn client(
-    endpoint: &Endpoint,
-    settings: &Settings,
-) -> Result<reqwest::Client, SettingsError> {
-    let setup = |reason: String| SettingsError::Setup { reason };
-    reqwest::Client::builder()
-        .default_headers(headers::common(endpoint, settings)?)
-        .tls_backend_preconfigured(tls().map_err(|error| setup(error.to_string()))?)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .no_proxy()
-        .referer(false)
-        .http1_only()
-        .tcp_nodelay(true)
-        .connect_timeout(settings.timeouts.connect)
-        .pool_idle_timeout(POOL_IDLE)
-        .build()
-        .map_err(|error| setup(words(&error)))
+pub(crate) struct Http {
+    inner: reqwest::Client,
+}
+
+impl Http {
+    /// Absent on purpose: redirects (the token would go along), proxies from the environment,
+    /// compression, a timeout over the whole (a stream is long), retries (there is one policy),
+    /// and HTTP/2, whose streams share one connection and wait for each other once there are as
+    /// many as the peer allows.
+    pub(crate) fn new(timeouts: &Timeouts) -> Result<Self, SettingsError> {
+        let setup = |reason: String| SettingsError::Setup { reason };
+        let builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls().map_err(|error| setup(error.to_string()))?)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .referer(false)
+            .http1_only()
+            .tcp_nodelay(true)
+            .connect_timeout(timeouts.connect)
+            .pool_max_idle_per_host(POOL_SIZE)
+            .pool_idle_timeout(POOL_IDLE);
+        #[cfg(target_os = "linux")]
+        let builder = builder.tcp_user_timeout(PEER_GONE);
+        let inner = builder.build().map_err(|error| setup(words(&error)))?;
+        Ok(Self { inner })
+    }
+}
+
+impl Transport for Http {
+    fn send(
+        &self,
+        request: Request<Bytes>,
+    ) -> BoxFuture<'static, Result<Response<Body>, TransportError>> {
+        let client = self.inner.clone();
+        async move {
+            let request =
+                reqwest::Request::try_from(request).map_err(|error| self::error(&error))?;
+            let answer = client.execute(request).await.map_err(|error| self::error(&error))?;
+            Ok(Response::<reqwest::Body>::from(answer).map(|body| Box::pin(Answer(body)) as Body))
+        }
+        .boxed()
+    }
+}
+
+/// The library's body, with errors in our words.
+struct Answer(reqwest::Body);
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        let polled = Pin::new(&mut self.0).poll_frame(cx);
+        polled.map(|frame| frame.map(|frame| frame.map_err(|error| self::error(&error))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
 }
 
 /// The public roots of the web, compiled in: the same trust on every machine.
@@ -47,15 +106,15 @@ fn tls() -> Result<rustls::ClientConfig, rustls::Error> {
 }
 
 /// What went wrong before or within an answer.
-pub(crate) fn error(error: &reqwest::Error) -> Error {
+fn error(error: &reqwest::Error) -> TransportError {
     let reason = words(error);
     if !error.is_connect() {
-        return Error::Disconnected { reason };
+        return TransportError::Disconnected { reason };
     }
     if sources(error).any(is_bad_certificate) {
-        return Error::Certificate { reason };
+        return TransportError::Certificate { reason };
     }
-    Error::Connect { reason }
+    TransportError::Connect { reason }
 }
 
 /// The innermost cause. The outer ones may name the URL.

@@ -52,6 +52,7 @@ mod retry_after;
 mod secret;
 mod settings;
 mod token;
+mod transport;
 
 pub use z2api_wire::Malformed;
 pub use z2api_wire::chat::Chat;
@@ -64,6 +65,7 @@ pub use crate::events::EventStream;
 pub use crate::retry::RetryPolicy;
 pub use crate::secret::Secret;
 pub use crate::settings::{Settings, SettingsError, Timeouts};
+pub use crate::transport::{Body, Transport, TransportError};
 
 /// The README's program compiles too.
 #[cfg(doctest)]

@@ -1,11 +1,8 @@
 //! An answer's bytes become events, up to an end mark, an error, or a cut.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::Body as _;
-use reqwest::Body;
 use z2api_wire::Malformed;
 use z2api_wire::event::{Dialect, Event};
 use z2api_wire::sse::Decoder;
@@ -13,8 +10,8 @@ use z2api_wire::sse::Decoder;
 use crate::classify::Refusal;
 use crate::dialect;
 use crate::error::Error;
-use crate::http;
 use crate::token::Token;
+use crate::transport::{Body, TransportError};
 
 /// What one read of the upstream gave.
 pub(crate) enum Read {
@@ -105,7 +102,7 @@ impl Reader {
         let mut handed = Handed::default();
         match bytes {
             Some(Ok(bytes)) => self.decode(Some(&bytes), &mut handed, each),
-            Some(Err(error)) => self.outcome = Some(Err(http::error(&error))),
+            Some(Err(error)) => self.outcome = Some(Err(error.into())),
             None => self.decode(None, &mut handed, each),
         }
         if self.outcome.is_some() {
@@ -117,13 +114,13 @@ impl Reader {
         if self.outcome.is_some() { self.poll(cx, each) } else { Poll::Ready(Read::Nothing) }
     }
 
-    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<reqwest::Result<Bytes>>> {
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
         if !self.first.is_empty() {
             return Poll::Ready(Some(Ok(std::mem::take(&mut self.first))));
         }
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         loop {
-            match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+            match ready!(body.as_mut().poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(bytes) => return Poll::Ready(Some(Ok(bytes))),
                     Err(_trailers) => {}
@@ -185,7 +182,7 @@ impl Reader {
     /// has been read to its end can be used again.
     fn settle(&mut self, cx: &mut Context<'_>) {
         let Some(body) = &mut self.body else { return };
-        if !matches!(self.outcome, Some(Ok(()))) || Pin::new(body).poll_frame(cx).is_ready() {
+        if !matches!(self.outcome, Some(Ok(()))) || body.as_mut().poll_frame(cx).is_ready() {
             self.close();
         }
     }

@@ -3,9 +3,11 @@
 mod attempts;
 mod certificates;
 mod deadlines;
+mod fake;
 mod guests;
 mod log;
 mod refusals;
 mod requests;
 mod stream;
 mod support;
+mod waits;
