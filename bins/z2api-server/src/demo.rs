@@ -20,7 +20,7 @@ impl Demo {
         let sim = Sim::start(z2api_upstream_sim::Demo).await?;
         config.upstream.url = sim.web_url();
         config.upstream.dialect = Some(Dialect::ZaiWeb);
-        config.upstream.token = None;
+        config.upstream.tokens.clear();
         config.upstream.guest_tokens = true;
         Ok(Self { _sim: sim })
     }

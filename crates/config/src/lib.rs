@@ -202,7 +202,7 @@ fn upstream(
             _ => None,
         })
         .flatten();
-    settings.token = from.secret("UPSTREAM_TOKEN").map(Secret::new);
+    settings.tokens = from.secret_list("UPSTREAM_TOKEN").into_iter().map(Secret::new).collect();
     settings.guest_tokens = from.flag("ANON_TOKEN_ENABLED", true);
     settings.allow_http = from.flag("UPSTREAM_ALLOW_HTTP", false);
     if let Some(agent) = from.text("UPSTREAM_USER_AGENT") {

@@ -64,11 +64,7 @@ impl<'a> Reader<'a> {
         self.raw(name)
     }
 
-    /// A secret: what is wrong with it is told without its value.
-    pub(crate) fn secret(&mut self, name: &'static str) -> Option<String> {
-        self.raw(name)
-    }
-
+    /// Secrets, separated by commas: what is wrong with them is told without their values.
     pub(crate) fn secret_list(&mut self, name: &'static str) -> Vec<String> {
         let value = self.raw(name).unwrap_or_default();
         value.split(',').map(str::trim).filter(|word| !word.is_empty()).map(String::from).collect()

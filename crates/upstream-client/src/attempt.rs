@@ -10,20 +10,12 @@ use z2api_wire::chat::Chat;
 use crate::answer;
 use crate::dialect;
 use crate::endpoint::Endpoint;
-use crate::error::Error;
+use crate::error::{Error, Wait};
 use crate::events::EventStream;
-use crate::guest::Guests;
+use crate::pool::Source;
 use crate::settings::Timeouts;
 use crate::token::Token;
 use crate::transport::Transport;
-
-/// Where tokens come from.
-pub(crate) enum Tokens {
-    /// The settings.
-    Given(Token),
-    /// The upstream, for the asking.
-    Guests(Guests),
-}
 
 /// What every attempt of a client needs.
 pub(crate) struct Attempts {
@@ -31,7 +23,6 @@ pub(crate) struct Attempts {
     /// What all requests carry.
     pub(crate) headers: HeaderMap,
     pub(crate) endpoint: Endpoint,
-    pub(crate) tokens: Tokens,
     pub(crate) timeouts: Timeouts,
     pub(crate) max_event: usize,
 }
@@ -39,28 +30,29 @@ pub(crate) struct Attempts {
 /// An attempt that failed.
 pub(crate) struct FailedAttempt {
     pub(crate) error: Error,
-    /// A guest's token that was refused, and has been dropped: a new one may do.
-    pub(crate) dropped_guest: bool,
+    /// The generation of the guest it was sent as, if it was.
+    pub(crate) generation: Option<u64>,
 }
 
 impl From<Error> for FailedAttempt {
     fn from(error: Error) -> Self {
-        Self { error, dropped_guest: false }
+        Self { error, generation: None }
     }
 }
 
 impl Attempts {
     /// Asks once. Dropping the future closes the connection.
-    pub(crate) async fn ask(&self, chat: &Chat) -> Result<EventStream, FailedAttempt> {
-        let token = match &self.tokens {
-            Tokens::Given(token) => token.clone(),
-            Tokens::Guests(guests) => guests.token().await?,
+    pub(crate) async fn ask(
+        &self,
+        chat: &Chat,
+        source: &Source,
+    ) -> Result<EventStream, FailedAttempt> {
+        let token = match source {
+            Source::Given(token) => token.clone(),
+            Source::Guests(guests) => guests.token().await?,
         };
-        let outcome = self.ask_as(&token, chat).await;
-        outcome.map_err(|error| FailedAttempt {
-            dropped_guest: self.drop_if_refused(&token, &error),
-            error,
-        })
+        let generation = token.generation();
+        self.ask_as(&token, chat).await.map_err(|error| FailedAttempt { error, generation })
     }
 
     async fn ask_as(&self, token: &Token, chat: &Chat) -> Result<EventStream, Error> {
@@ -79,13 +71,8 @@ impl Attempts {
         EventStream::begin(reader, &self.timeouts).await
     }
 
-    fn drop_if_refused(&self, token: &Token, error: &Error) -> bool {
-        match (&self.tokens, token.generation(), error) {
-            (Tokens::Guests(guests), Some(generation), Error::Unauthorized { .. }) => {
-                guests.forget(generation);
-                true
-            }
-            (Tokens::Guests(_) | Tokens::Given(_), _, _) => false,
-        }
+    /// The error of a deadline that is over.
+    pub(crate) fn late(&self) -> Error {
+        Error::Timeout { wait: Wait::FirstEvent, limit: self.timeouts.first_event }
     }
 }

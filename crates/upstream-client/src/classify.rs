@@ -6,9 +6,10 @@ use std::time::Duration;
 use z2api_wire::event::Dialect;
 use z2api_wire::fault::Fault;
 
-use crate::codes::{Class, class_of};
+use crate::codes::{Class, row_of};
 use crate::dialect;
 use crate::error::{Blocker, Error, Verdict};
+use crate::reset_time;
 use crate::token::Token;
 
 /// All that is known about a refusal.
@@ -59,8 +60,8 @@ impl<'a> Refusal<'a> {
         if let Some(error) = dialect::refusal(&self) {
             return error;
         }
-        match self.fault.code.as_deref().and_then(class_of) {
-            Some(class) => self.by_class(class),
+        match self.fault.code.as_deref().and_then(row_of) {
+            Some(row) => self.by_class(row.class),
             None => self.by_status(),
         }
     }
@@ -76,7 +77,10 @@ impl<'a> Refusal<'a> {
             }
             Class::Unauthorized => Error::Unauthorized { fault },
             Class::RateLimited => Error::RateLimited { retry_after, fault },
-            Class::Quota => Error::QuotaExhausted { retry_after, fault },
+            Class::Quota => {
+                let retry_after = retry_after.or_else(|| reset_time::of(&fault.message));
+                Error::QuotaExhausted { retry_after, fault }
+            }
             Class::BadRequest => Error::BadRequest { status, fault },
             Class::ModelNotFound => Error::ModelNotFound { fault },
             Class::ContextLength => Error::ContextLength { fault },

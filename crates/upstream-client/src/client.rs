@@ -8,20 +8,26 @@ use tokio::time::{Instant, sleep, timeout_at};
 use z2api_wire::chat::Chat;
 use z2api_wire::event::Dialect;
 
-use crate::attempt::{Attempts, FailedAttempt, Tokens};
+use crate::attempt::{Attempts, FailedAttempt};
 use crate::clocks::after;
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Wait};
+use crate::error::Error;
 use crate::events::EventStream;
 use crate::guest::Guests;
 use crate::headers;
 use crate::http::Http;
+use crate::pool::{Again, Pool, Source, TokenStatus};
 use crate::retry::RetryPolicy;
 use crate::settings::{Settings, SettingsError};
 use crate::token::Token;
 use crate::transport::Transport;
 
-/// Asks one upstream. A cheap handle: clones share connections and the guest's token.
+/// How often one chat may ask again without it being a retry: with another token, or from a place in
+/// the queue. Each of these changes something for all, so that there is no end of none.
+const MAX_FREE: u32 = 16;
+
+/// Asks one upstream. A cheap handle: clones share connections, tokens, and what was
+/// learned about them.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -29,6 +35,7 @@ pub struct Client {
 
 struct Inner {
     attempts: Attempts,
+    pool: Pool,
     retry: RetryPolicy,
 }
 
@@ -76,19 +83,16 @@ impl Client {
         let endpoint = Endpoint::new(&settings)?;
         let headers = headers::common(&endpoint, &settings)?;
         let transport: Arc<dyn Transport> = Arc::new(transport);
-        let tokens = match &settings.token {
-            Some(secret) => Tokens::Given(
-                Token::given(secret.expose()).ok_or(SettingsError::Header { setting: "token" })?,
-            ),
-            None => Tokens::Guests(Guests::new(
-                Arc::clone(&transport),
-                headers.clone(),
-                endpoint.guest.clone(),
-            )),
-        };
+        let given = settings.tokens.iter().filter_map(|secret| Token::given(secret.expose()));
+        let mut sources: Vec<Source> = given.map(Source::Given).collect();
+        if sources.is_empty() {
+            let (transport, url) = (Arc::clone(&transport), endpoint.guest.clone());
+            sources.push(Source::Guests(Guests::new(transport, headers.clone(), url)));
+        }
         let Settings { retry, timeouts, max_event_bytes: max_event, .. } = settings;
-        let attempts = Attempts { transport, headers, endpoint, tokens, timeouts, max_event };
-        Ok(Self { inner: Arc::new(Inner { attempts, retry }) })
+        let pool = Pool::new(sources, retry.clone());
+        let attempts = Attempts { transport, headers, endpoint, timeouts, max_event };
+        Ok(Self { inner: Arc::new(Inner { attempts, pool, retry }) })
     }
 
     /// The protocol it speaks.
@@ -96,52 +100,107 @@ impl Client {
         self.inner.attempts.endpoint.dialect
     }
 
+    /// What is known about its tokens, in the order of the settings; or about the guest.
+    pub fn tokens(&self) -> Vec<TokenStatus> {
+        self.inner.pool.status()
+    }
+
     /// Asks, and waits for the first event that counts: text, an edit, a tool call, or a finish.
     ///
-    /// Failures that may pass are tried again by [`RetryPolicy`]; a refused guest token is
-    /// replaced once besides. One deadline ([`Timeouts::first_event`](crate::Timeouts)) holds
-    /// for all of it. Dropping the future closes the upstream connection.
+    /// Waits its turn while all tokens have as many requests in flight as the upstream allows.
+    /// Failures that may pass are tried again by [`RetryPolicy`]; besides, a token that is refused
+    /// is replaced at once where there is another. One deadline
+    /// ([`Timeouts::first_event`](crate::Timeouts)) holds for all of it. Dropping the future
+    /// closes the upstream connection.
     ///
     /// # Errors
     /// [`Failed`] with the last attempt's error. That the upstream refuses inside an answer of
     /// status 200 is an error too.
     pub async fn chat(&self, chat: &Chat) -> Result<Started, Failed> {
-        let Inner { attempts: upstream, retry } = &*self.inner;
-        let limit = upstream.timeouts.first_event;
-        let deadline = after(limit);
-        let mut attempts = 0;
-        let mut retries = 0;
-        let mut free_retry = true;
+        let Inner { attempts: upstream, pool, retry } = &*self.inner;
+        let deadline = after(upstream.timeouts.first_event);
+        let mut count = Count::default();
+        let mut last = None;
         loop {
-            attempts += 1;
-            let failed = match timeout_at(deadline, upstream.ask(chat)).await {
-                Ok(Ok(events)) => return Ok(Started { events, attempts }),
-                Ok(Err(failed)) => failed,
-                Err(_elapsed) => Error::Timeout { wait: Wait::FirstEvent, limit }.into(),
+            let lease = match pool.take(&chat.model, deadline).await {
+                Ok(lease) => lease,
+                Err(error) => return Err(count.failed(last.unwrap_or(error))),
             };
-            let FailedAttempt { error, dropped_guest } = failed;
-            let delay = if dropped_guest && std::mem::take(&mut free_retry) {
-                Duration::ZERO
-            } else if error.is_retryable() && retries < retry.retries {
-                retries += 1;
-                retry.delay(retries - 1, error.retry_after())
-            } else {
-                return Err(Failed { error, attempts });
+            count.attempts += 1;
+            let failed = match timeout_at(deadline, upstream.ask(chat, lease.source())).await {
+                Ok(Ok(events)) => {
+                    lease.answered();
+                    return Ok(Started { events: events.hold(lease), attempts: count.attempts });
+                }
+                Ok(Err(failed)) => failed,
+                Err(_elapsed) => upstream.late().into(),
+            };
+            let FailedAttempt { error, generation } = failed;
+            let again = lease.failed(&error, generation);
+            drop(lease);
+            let Some(delay) = count.next(again, &error, retry, pool) else {
+                return Err(count.failed(error));
             };
             // A wait that ends after the deadline only makes the caller wait for the same error.
             if delay >= deadline.saturating_duration_since(Instant::now()) {
-                return Err(Failed { error, attempts });
+                return Err(count.failed(error));
             }
             tracing::warn!(
                 "type" = "retry",
-                attempt = attempts,
+                attempt = count.attempts,
                 delay_ms = delay.as_millis() as u64,
                 reason = error.kind(),
                 error = %error,
                 "the upstream is asked again"
             );
             sleep(delay).await;
+            last = Some(error);
         }
+    }
+}
+
+/// How often one chat has asked.
+#[derive(Default)]
+struct Count {
+    attempts: u32,
+    retries: u32,
+    free: u32,
+    new_guest: bool,
+}
+
+impl Count {
+    /// How long to wait before the next attempt; None if there is to be none.
+    fn next(
+        &mut self,
+        again: Again,
+        error: &Error,
+        retry: &RetryPolicy,
+        pool: &Pool,
+    ) -> Option<Duration> {
+        match again {
+            Again::Free if self.free < MAX_FREE => {
+                self.free += 1;
+                return Some(Duration::ZERO);
+            }
+            Again::NewGuest if !std::mem::replace(&mut self.new_guest, true) => {
+                return Some(Duration::ZERO);
+            }
+            Again::Free | Again::NewGuest | Again::Rested | Again::Untouched => {}
+        }
+        if !error.is_retryable() || self.retries >= retry.retries {
+            return None;
+        }
+        self.retries += 1;
+        Some(match again {
+            Again::Rested => pool.rest(),
+            Again::Free | Again::NewGuest | Again::Untouched => {
+                retry.delay(self.retries - 1, error.retry_after())
+            }
+        })
+    }
+
+    fn failed(&self, error: Error) -> Failed {
+        Failed { error, attempts: self.attempts }
     }
 }
 

@@ -11,6 +11,7 @@ use z2api_wire::event::Event;
 
 use crate::clocks::Clocks;
 use crate::error::Error;
+use crate::pool::Lease;
 use crate::reader::{Read, Reader, is_begin};
 use crate::settings::Timeouts;
 
@@ -20,12 +21,15 @@ const MAX_EARLY: usize = 1024;
 /// The events of one answer. It ends with None only if the answer is whole; an error is its last
 /// item. The upstream is read no faster than the stream is polled.
 ///
-/// Dropping it closes the upstream connection, or gives it back if the answer has ended.
+/// Dropping it closes the upstream connection, or gives it back if the answer has ended. It counts
+/// as in flight until it is over or dropped.
 pub struct EventStream {
     /// Events that were read already: by the wait for the first one, or ahead of `poll_next`.
     early: VecDeque<Event<'static>>,
     reader: Reader,
     clocks: Clocks,
+    /// The token's place in flight, until the answer is over.
+    lease: Option<Lease>,
     over: bool,
 }
 
@@ -57,7 +61,13 @@ impl EventStream {
         })
         .await?;
         let clocks = Clocks::start(timeouts.idle, timeouts.lifetime);
-        Ok(Self { early, reader, clocks, over: false })
+        Ok(Self { early, reader, clocks, lease: None, over: false })
+    }
+
+    /// Gives it what it has to hold to its end.
+    pub(crate) fn hold(mut self, lease: Lease) -> Self {
+        self.lease = Some(lease);
+        self
     }
 
     /// Hands all events of one read of the upstream to `each`, without copying them.
@@ -105,6 +115,7 @@ impl EventStream {
                 }
                 Poll::Ready(Read::End) => {
                     self.over = true;
+                    self.lease = None;
                     return Poll::Ready(None);
                 }
                 Poll::Ready(Read::Failed(error)) => return self.fail(error),
@@ -114,6 +125,7 @@ impl EventStream {
 
     fn fail(&mut self, error: Error) -> Poll<Option<Result<(), Error>>> {
         self.over = true;
+        self.lease = None;
         self.reader.close();
         Poll::Ready(Some(Err(error)))
     }

@@ -11,7 +11,7 @@
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut settings = Settings::default();
 //! settings.url = "https://api.z.ai/api/paas/v4/chat/completions".to_owned();
-//! settings.token = Some(Secret::new("the API key"));
+//! settings.tokens = vec![Secret::new("the API key")];
 //! let client = Client::new(settings)?;
 //!
 //! let started = client.chat(&Chat::ask("glm-4.5", "Why is the sky blue?")).await?;
@@ -40,13 +40,16 @@ mod client;
 mod clocks;
 mod codes;
 mod dialect;
+mod effect;
 mod endpoint;
 mod error;
 mod events;
 mod guest;
 mod headers;
 mod http;
+mod pool;
 mod reader;
+mod reset_time;
 mod retry;
 mod retry_after;
 mod secret;
@@ -62,6 +65,7 @@ pub use z2api_wire::fault::Fault;
 pub use crate::client::{Client, Failed, Started};
 pub use crate::error::{Blocker, Error, Found, Owner, Verdict, Wait};
 pub use crate::events::EventStream;
+pub use crate::pool::{ModelLimit, TokenState, TokenStatus};
 pub use crate::retry::RetryPolicy;
 pub use crate::secret::Secret;
 pub use crate::settings::{Settings, SettingsError, Timeouts};

@@ -21,10 +21,11 @@ pub struct Settings {
     /// The upstream's protocol. None decides by the URL: a path that ends in
     /// `/api/chat/completions` is [`Dialect::ZaiWeb`], any other [`Dialect::OpenAi`].
     pub dialect: Option<Dialect>,
-    /// The token sent as `Authorization: Bearer`. Default: none.
-    pub token: Option<Secret>,
-    /// Whether to ask the upstream for a guest's token when `token` is None (`zai-web` only).
-    /// Default: true.
+    /// The tokens, one of which is sent as `Authorization: Bearer`: the least busy one that is
+    /// well. Default: none.
+    pub tokens: Vec<Secret>,
+    /// Whether to ask the upstream for a guest's token when there are no `tokens` (`zai-web`
+    /// only). Default: true.
     pub guest_tokens: bool,
     /// The `User-Agent` header. Default: `z2api/` and this crate's version.
     pub user_agent: String,
@@ -45,7 +46,7 @@ impl Default for Settings {
         Self {
             url: "https://chat.z.ai/api/chat/completions".to_owned(),
             dialect: None,
-            token: None,
+            tokens: Vec::new(),
             guest_tokens: true,
             user_agent: concat!("z2api/", env!("CARGO_PKG_VERSION")).to_owned(),
             fe_version: "prod-fe-1.0.70".to_owned(),
@@ -121,15 +122,14 @@ impl Settings {
     }
 
     fn check_token(&self, dialect: Dialect) -> Result<(), SettingsError> {
-        match &self.token {
-            Some(secret) if Token::given(secret.expose()).is_none() => {
-                Err(SettingsError::Header { setting: "token" })
-            }
-            None if !(self.guest_tokens && dialect::has_guests(dialect)) => {
-                Err(SettingsError::NoToken { dialect })
-            }
-            Some(_) | None => Ok(()),
+        let is_bad = |secret: &Secret| Token::given(secret.expose()).is_none();
+        if self.tokens.iter().any(is_bad) {
+            return Err(SettingsError::Header { setting: "token" });
         }
+        if self.tokens.is_empty() && !(self.guest_tokens && dialect::has_guests(dialect)) {
+            return Err(SettingsError::NoToken { dialect });
+        }
+        Ok(())
     }
 }
 

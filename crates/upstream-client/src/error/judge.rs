@@ -95,6 +95,17 @@ impl Error {
         }
     }
 
+    /// The same, with so long to wait, where that can be said.
+    pub(crate) fn asking_for(mut self, wait: Duration) -> Self {
+        if let Self::Upstream { retry_after, .. }
+        | Self::RateLimited { retry_after, .. }
+        | Self::QuotaExhausted { retry_after, .. } = &mut self
+        {
+            *retry_after = Some(wait);
+        }
+        self
+    }
+
     /// Who can do something about it.
     pub fn owner(&self) -> Owner {
         match self {

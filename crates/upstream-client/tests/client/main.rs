@@ -10,4 +10,5 @@ mod refusals;
 mod requests;
 mod stream;
 mod support;
+mod tokens;
 mod waits;

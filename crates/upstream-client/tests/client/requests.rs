@@ -11,7 +11,7 @@ use crate::support::{
 async fn the_web_chat_gets_the_headers_of_its_page_and_an_honest_name() {
     let sim = Sim::start(Script::events([web_text("x").as_str(), WEB_DONE])).await.unwrap();
     let mut settings = settings(&sim, Dialect::ZaiWeb);
-    settings.token = None;
+    settings.tokens.clear();
     ask_whole(&Client::new(settings).unwrap()).await;
 
     let origin = format!("http://{}", sim.addr());
@@ -64,7 +64,7 @@ fn settings_that_cannot_work_are_refused() {
     let header = |setting| SettingsError::Header { setting };
     assert_eq!(refused(|s| s.user_agent = "a\nb".to_owned()), header("user_agent"));
     assert_eq!(refused(|s| s.fe_version = "a\nb".to_owned()), header("fe_version"));
-    assert_eq!(refused(|s| s.token = Some(Secret::new("a\nb"))), header("token"));
+    assert_eq!(refused(|s| s.tokens = vec![Secret::new("a\nb")]), header("token"));
     let host = "example.test".to_owned();
     let error = refused(|s| s.url = "http://example.test/api/chat/completions".to_owned());
     assert_eq!(error, SettingsError::PlainHttp { host });
