@@ -83,7 +83,7 @@ impl Client {
         let endpoint = Endpoint::new(&settings)?;
         let headers = headers::common(&endpoint, &settings)?;
         let transport: Arc<dyn Transport> = Arc::new(transport);
-        let given = settings.tokens.iter().filter_map(|secret| Token::given(secret.expose()));
+        let given = settings.all_tokens().filter_map(|secret| Token::given(secret.expose()));
         let mut sources: Vec<Source> = given.map(Source::Given).collect();
         if sources.is_empty() {
             let (transport, url) = (Arc::clone(&transport), endpoint.guest.clone());

@@ -11,7 +11,7 @@
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut settings = Settings::default();
 //! settings.url = "https://api.z.ai/api/paas/v4/chat/completions".to_owned();
-//! settings.tokens = vec![Secret::new("the API key")];
+//! settings.token = Some(Secret::new("the API key"));
 //! let client = Client::new(settings)?;
 //!
 //! let started = client.chat(&Chat::ask("glm-4.5", "Why is the sky blue?")).await?;

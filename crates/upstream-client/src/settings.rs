@@ -21,10 +21,11 @@ pub struct Settings {
     /// The upstream's protocol. None decides by the URL: a path that ends in
     /// `/api/chat/completions` is [`Dialect::ZaiWeb`], any other [`Dialect::OpenAi`].
     pub dialect: Option<Dialect>,
-    /// The tokens, one of which is sent as `Authorization: Bearer`: the least busy one that is
-    /// well. Default: none.
+    /// The token that is sent as `Authorization: Bearer`. Default: none.
+    pub token: Option<Secret>,
+    /// More tokens beside it. Each request takes the least busy one that is well. Default: none.
     pub tokens: Vec<Secret>,
-    /// Whether to ask the upstream for a guest's token when there are no `tokens` (`zai-web`
+    /// Whether to ask the upstream for a guest's token when there is no token (`zai-web`
     /// only). Default: true.
     pub guest_tokens: bool,
     /// The `User-Agent` header. Default: `z2api/` and this crate's version.
@@ -46,6 +47,7 @@ impl Default for Settings {
         Self {
             url: "https://chat.z.ai/api/chat/completions".to_owned(),
             dialect: None,
+            token: None,
             tokens: Vec::new(),
             guest_tokens: true,
             user_agent: concat!("z2api/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -121,12 +123,19 @@ impl Settings {
         Ok(())
     }
 
+    /// The one token and those beside it.
+    pub(crate) fn all_tokens(&self) -> impl Iterator<Item = &Secret> {
+        self.token.iter().chain(&self.tokens)
+    }
+
     fn check_token(&self, dialect: Dialect) -> Result<(), SettingsError> {
         let is_bad = |secret: &Secret| Token::given(secret.expose()).is_none();
-        if self.tokens.iter().any(is_bad) {
+        if self.all_tokens().any(is_bad) {
             return Err(SettingsError::Header { setting: "token" });
         }
-        if self.tokens.is_empty() && !(self.guest_tokens && dialect::has_guests(dialect)) {
+        if self.all_tokens().next().is_none()
+            && !(self.guest_tokens && dialect::has_guests(dialect))
+        {
             return Err(SettingsError::NoToken { dialect });
         }
         Ok(())

@@ -6,7 +6,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenStatus {
-    /// Its place in [`Settings::tokens`](crate::Settings), counted from 0; 0 for the guest.
+    /// Its place in the settings, [`Settings::token`](crate::Settings) before those beside it,
+    /// counted from 0; 0 for the guest.
     pub position: usize,
     /// Whether it is the guest's.
     pub guest: bool,

@@ -65,7 +65,7 @@ async fn a_certificate_that_is_not_to_be_trusted_gets_no_request_and_no_second_t
     let mut settings = Settings::default();
     let port = listener.local_addr().unwrap().port();
     settings.url = format!("https://localhost:{port}/v1/chat/completions");
-    settings.tokens = vec![Secret::new(TOKEN)];
+    settings.token = Some(Secret::new(TOKEN));
     let server = std::thread::spawn(move || serve_once(listener));
     let failed = ask(&Client::new(settings).unwrap()).await.unwrap_err();
     assert_eq!((failed.error.kind(), failed.attempts), ("upstream_tls", 1), "{failed}");

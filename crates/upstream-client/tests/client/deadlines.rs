@@ -34,7 +34,7 @@ async fn the_deadline_holds_for_the_guest_token_too() {
     let sim = Sim::start(Script::events([web_text("x")])).await.unwrap();
     sim.guests(Guests::Slow(NEVER));
     let mut settings = settings(&sim, Dialect::ZaiWeb);
-    settings.tokens.clear();
+    settings.token = None;
     settings.timeouts.first_event = SHORT;
     let failed = ask(&Client::new(settings).unwrap()).await.unwrap_err();
     assert_eq!(failed.error.kind(), "upstream_first_event_timeout");

@@ -104,7 +104,7 @@ impl Fake {
         let mut settings = Settings::default();
         settings.url = "https://upstream.test/v4/chat/completions".to_owned();
         settings.dialect = Some(Dialect::OpenAi);
-        settings.tokens = vec![Secret::new(TOKEN)];
+        settings.token = Some(Secret::new(TOKEN));
         settings.retry.jitter_min = Duration::ZERO;
         settings.retry.jitter_max = Duration::ZERO;
         change(&mut settings);

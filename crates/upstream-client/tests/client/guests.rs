@@ -14,7 +14,7 @@ fn fine() -> Script {
 
 fn guest_client(sim: &Sim) -> Client {
     let mut settings = settings(sim, Dialect::ZaiWeb);
-    settings.tokens.clear();
+    settings.token = None;
     Client::new(settings).unwrap()
 }
 
@@ -47,7 +47,7 @@ async fn a_refused_guest_is_replaced_once_for_all_who_hold_it() {
 async fn a_renewed_guest_costs_no_retry() {
     let sim = Sim::start(fine()).await.unwrap();
     let mut settings = settings(&sim, Dialect::ZaiWeb);
-    settings.tokens.clear();
+    settings.token = None;
     settings.retry.retries = 0;
     let client = Client::new(settings).unwrap();
     ask_whole(&client).await;

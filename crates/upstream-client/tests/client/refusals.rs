@@ -170,7 +170,7 @@ async fn a_peer_that_speaks_no_http_is_a_broken_connection() {
 fn plain(url: String) -> Settings {
     let mut settings = Settings::default();
     settings.url = url;
-    settings.tokens = vec![Secret::new(TOKEN)];
+    settings.token = Some(Secret::new(TOKEN));
     settings.retry.base = Duration::ZERO;
     settings.retry.jitter_min = Duration::ZERO;
     settings.retry.jitter_max = Duration::ZERO;

@@ -11,7 +11,7 @@ use crate::support::{
 async fn the_web_chat_gets_the_headers_of_its_page_and_an_honest_name() {
     let sim = Sim::start(Script::events([web_text("x").as_str(), WEB_DONE])).await.unwrap();
     let mut settings = settings(&sim, Dialect::ZaiWeb);
-    settings.tokens.clear();
+    settings.token = None;
     ask_whole(&Client::new(settings).unwrap()).await;
 
     let origin = format!("http://{}", sim.addr());

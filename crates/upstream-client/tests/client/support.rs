@@ -20,7 +20,7 @@ pub(crate) fn settings(sim: &Sim, dialect: Dialect) -> Settings {
         Dialect::ZaiWeb => sim.web_url(),
         Dialect::OpenAi => sim.openai_url(),
     };
-    settings.tokens = vec![Secret::new(TOKEN)];
+    settings.token = Some(Secret::new(TOKEN));
     settings.retry.base = Duration::ZERO;
     settings.retry.jitter_min = Duration::ZERO;
     settings.retry.jitter_max = Duration::ZERO;

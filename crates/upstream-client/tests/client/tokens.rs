@@ -11,12 +11,9 @@ use z2api_upstream_sim::{Script, Sim, faults, plan_fn};
 use crate::fake::{Asked, Fake, Reply};
 use crate::support::{API_FINISH, LONG, api_text, ask, ask_whole, settings};
 
-fn named(names: &[&str]) -> Vec<Secret> {
-    names.iter().map(|name| Secret::new(*name)).collect()
-}
-
 fn pair(settings: &mut Settings) {
-    settings.tokens = named(&["first", "second"]);
+    settings.token = Some(Secret::new("first"));
+    settings.tokens = vec![Secret::new("second")];
 }
 
 /// The first token is refused so, and the second asked at once; gives what the first is then.
