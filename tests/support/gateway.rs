@@ -59,7 +59,7 @@ impl Gateway {
             ("RANDOM_DELAY_MIN", "0"),
             ("RANDOM_DELAY_MAX", "0"),
         ];
-        let config = Config::from_lookup(Flags::default(), &|name| {
+        let config = Config::from_lookup(&Flags::default(), &|name| {
             let all = variables.iter().chain(&defaults);
             all.into_iter()
                 .find(|(known, _)| *known == name)
@@ -69,7 +69,7 @@ impl Gateway {
         let (sink, log, guard) = LogSink::memory();
         let listener = bind(config.listen).expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let app = App::build(config, sink).expect("a gateway");
+        let app = App::build(config, sink, None).expect("a gateway");
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(serve(listener, app.clone(), async {
             let _ = stopped.await;

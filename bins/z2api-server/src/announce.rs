@@ -3,15 +3,18 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use z2api_config::Config;
+use z2api_upstream_client::Secret;
 
 /// Says where the gateway listens, the key if it was made up, and in a demo what to paste.
 pub fn announce(config: &Config, listening: SocketAddr, demo: bool) {
     eprintln!("z2api {} listens on http://{listening}", env!("CARGO_PKG_VERSION"));
-    let key = config.keys[0].expose();
-    if demo {
-        eprint!("{}", paste(reachable(listening), key));
-    } else if config.key_is_generated {
-        eprintln!("DEFAULT_KEY is not set. The key of this run, shown only here: {key}");
+    let key = config.first_key.as_ref().map(Secret::expose);
+    match key {
+        Some(key) if demo => eprint!("{}", paste(reachable(listening), key)),
+        Some(key) if config.key_is_generated => {
+            eprintln!("DEFAULT_KEY is not set. The key of this run, shown only here: {key}");
+        }
+        Some(_) | None => {}
     }
 }
 

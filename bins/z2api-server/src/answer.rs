@@ -13,14 +13,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::Frame;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
-use z2api_admission::Permit;
 use z2api_observability::RequestRecord;
-use z2api_stream_transform::{AnswerId, Chunks, Progress, Transform, TransformError};
+use z2api_stream_transform::{Chunks, Progress, Transform, TransformError};
 use z2api_upstream_client::{EventStream, Failed, Started};
 
 use crate::app::App;
 use crate::chat::note_end;
 use crate::error::ApiError;
+use crate::live::Live;
+use crate::slot::Slot;
+use crate::tee::Tee;
 
 /// The upstream, asked but not yet answering.
 pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Started, Failed>> + Send>>;
@@ -37,13 +39,18 @@ pub(crate) struct Answer {
     buffer: usize,
     heartbeat: Option<Heartbeat>,
     cut: Cut,
+    /// The text so far, where the log is to have it.
+    kept: Option<String>,
     record: Option<RequestRecord>,
-    _permit: Permit,
+    _slot: Slot,
 }
 
+/// Where the events come from.
 #[expect(clippy::large_enum_variant, reason = "it streams for nearly all of its life")]
-enum Upstream {
+pub(crate) enum Upstream {
+    /// Asked, but not yet answering.
     Opening(Opening),
+    /// Its first events are there.
     Streaming(EventStream),
     /// Everything has been said; nothing follows what is in `chunks`.
     Over,
@@ -56,56 +63,28 @@ struct Heartbeat {
 }
 
 impl Answer {
-    /// An answer whose first events are there.
-    pub(crate) fn streaming(
+    /// The answer of an upstream that has been asked. `chunks` has the answer's first chunk.
+    pub(crate) fn new(
         app: &Arc<App>,
-        events: EventStream,
-        transform: Transform,
-        id: &AnswerId,
-        include_usage: bool,
-        permit: Permit,
-        record: RequestRecord,
-    ) -> Self {
-        let upstream = Upstream::Streaming(events);
-        Self::new(app, upstream, transform, id, include_usage, permit, record)
-    }
-
-    /// An answer that begins before the upstream does.
-    pub(crate) fn opening(
-        app: &Arc<App>,
-        opening: Opening,
-        transform: Transform,
-        id: &AnswerId,
-        include_usage: bool,
-        permit: Permit,
-        record: RequestRecord,
-    ) -> Self {
-        let upstream = Upstream::Opening(opening);
-        Self::new(app, upstream, transform, id, include_usage, permit, record)
-    }
-
-    fn new(
-        app: &Arc<App>,
+        live: &Live,
         upstream: Upstream,
         transform: Transform,
-        id: &AnswerId,
-        include_usage: bool,
-        permit: Permit,
+        chunks: Chunks,
+        slot: Slot,
         mut record: RequestRecord,
     ) -> Self {
         record.status(200);
+        let beat = |every| Heartbeat { every, next: Box::pin(sleep(every)) };
         Self {
             upstream,
             transform,
-            chunks: Chunks::new(id, include_usage),
-            buffer: app.limits.stream_buffer,
-            heartbeat: app
-                .limits
-                .heartbeat
-                .map(|every| Heartbeat { every, next: Box::pin(sleep(every)) }),
-            cut: cut(app),
+            chunks,
+            buffer: live.limits.stream_buffer,
+            heartbeat: live.limits.heartbeat.map(beat),
+            cut: cut(app, live.limits.hold),
+            kept: live.log.answers.then(String::new),
             record: Some(record),
-            _permit: permit,
+            _slot: slot,
         }
     }
 
@@ -130,8 +109,11 @@ impl Answer {
             record.bytes(bytes.len() as u64);
         }
         if matches!(self.upstream, Upstream::Over)
-            && let Some(record) = self.record.take()
+            && let Some(mut record) = self.record.take()
         {
+            if let Some(kept) = self.kept.take() {
+                record.answer(kept);
+            }
             record.whole();
         }
         if let Some(heartbeat) = &mut self.heartbeat {
@@ -157,11 +139,12 @@ impl Answer {
                     }
                 },
                 Upstream::Streaming(events) => {
-                    let Self { transform, chunks, .. } = self;
+                    let Self { transform, chunks, kept, .. } = self;
+                    let mut tee = Tee { sink: chunks, kept: kept.as_mut() };
                     let mut outcome: Result<Progress, TransformError> = Ok(Progress::More);
                     let polled = events.poll_events(cx, &mut |event| {
                         if matches!(outcome, Ok(Progress::More)) {
-                            outcome = transform.push(&event, chunks);
+                            outcome = transform.push(&event, &mut tee);
                         }
                     });
                     match (outcome, polled) {
@@ -189,7 +172,8 @@ impl Answer {
     }
 
     fn end(&mut self) {
-        self.transform.end(&mut self.chunks);
+        let mut tee = Tee { sink: &mut self.chunks, kept: self.kept.as_mut() };
+        self.transform.end(&mut tee);
         if let Some(record) = &mut self.record {
             note_end(&self.transform, record);
         }
@@ -220,9 +204,9 @@ impl std::fmt::Debug for Answer {
 }
 
 /// Resolves when the request has held its slot for too long, or the gateway must go.
-fn cut(app: &Arc<App>) -> Cut {
+fn cut(app: &Arc<App>, hold: Duration) -> Cut {
     let mut out_of_time = app.out_of_time.subscribe();
-    let held_too_long = sleep_until(Instant::now() + app.limits.hold);
+    let held_too_long = sleep_until(Instant::now() + hold);
     Box::pin(async move {
         tokio::select! {
             () = held_too_long => ApiError::held_too_long(),

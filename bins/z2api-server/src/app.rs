@@ -1,87 +1,98 @@
 //! What all requests share.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use z2api_admission::Admission;
-use z2api_config::{Config, Limits, PerformanceMode, Shutdown};
-use z2api_observability::{Counters, LogSink};
-use z2api_stream_transform::{ModelTable, ThinkMode};
-use z2api_upstream_client::{Client, RetryPolicy, SettingsError};
+use z2api_config::Config;
+use z2api_observability::{Counters, LogFilter, LogSink};
+use z2api_upstream_client::SettingsError;
 
-use crate::auth::Keys;
-use crate::cors::Cors;
+use crate::live::Live;
 use crate::memory::Memory;
 
 /// The gateway without its listener. Shared by all connections.
 #[derive(Debug)]
 pub struct App {
-    pub(crate) keys: Keys,
-    pub(crate) cors: Cors,
+    live: ArcSwap<Live>,
     pub(crate) admission: Admission,
-    pub(crate) client: Client,
-    pub(crate) models: ModelTable,
-    pub(crate) think_mode: ThinkMode,
-    pub(crate) limits: Limits,
     pub(crate) memory: Memory,
     pub(crate) counters: Arc<Counters>,
     pub(crate) log: LogSink,
-    pub(crate) log_requests: bool,
-    pub(crate) shutdown: Shutdown,
+    log_filter: Option<LogFilter>,
+    /// Told to stop: not ready for new work any more.
+    pub(crate) stopping: AtomicBool,
     /// Set when running requests are out of time.
     pub(crate) out_of_time: watch::Sender<bool>,
-    pub(crate) told: Told,
 }
 
-/// Settings that are only shown.
-#[derive(Debug)]
-pub(crate) struct Told {
-    pub(crate) performance_mode: PerformanceMode,
-    pub(crate) retry: RetryPolicy,
-    pub(crate) request_timeout: Duration,
-}
-
-/// Why the gateway cannot be built.
+/// Why the gateway cannot be built, or cannot take new settings.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// The upstream cannot be asked with these settings.
     #[error(transparent)]
     Upstream(#[from] SettingsError),
+    /// The log's filter makes no sense.
+    #[error("the log's filter: {0}")]
+    LogFilter(String),
 }
 
 impl App {
-    /// Puts the parts together.
+    /// Puts the parts together. With a handle to the log's filter, a reload can change it.
     ///
     /// # Errors
     /// [`BuildError`] for settings that no upstream client can have.
-    pub fn build(config: Config, log: LogSink) -> Result<Arc<Self>, BuildError> {
-        let told = Told {
-            performance_mode: config.performance_mode,
-            retry: config.upstream.retry.clone(),
-            request_timeout: config.limits.request,
-        };
+    pub fn build(
+        config: Config,
+        log: LogSink,
+        log_filter: Option<LogFilter>,
+    ) -> Result<Arc<Self>, BuildError> {
         Ok(Arc::new(Self {
-            keys: Keys::new(&config.keys),
-            cors: Cors::new(config.cors_origins),
             admission: Admission::new(config.admission),
-            client: Client::new(config.upstream)?,
-            models: config.models,
-            think_mode: config.think_mode,
-            memory: Memory::new(config.limits.memory),
-            limits: config.limits,
+            memory: Memory::default(),
+            live: ArcSwap::from_pointee(Live::new(config, None)?),
             counters: Arc::new(Counters::default()),
             log,
-            log_requests: config.log.requests,
-            shutdown: config.shutdown,
+            log_filter,
+            stopping: AtomicBool::new(false),
             out_of_time: watch::Sender::new(false),
-            told,
         }))
+    }
+
+    /// Takes new settings without dropping a request. Answers the variables whose change needs a
+    /// restart.
+    ///
+    /// # Errors
+    /// [`BuildError`]; nothing has changed then.
+    pub fn reload(&self, config: Config) -> Result<Vec<&'static str>, BuildError> {
+        let before = self.live();
+        let restart = before.needs_restart(&config);
+        let admission = config.admission;
+        let live = Live::new(config, Some(&before))?;
+        if let Some(filter) = &self.log_filter {
+            filter.set(&live.log.filter).map_err(BuildError::LogFilter)?;
+        }
+        self.live.store(Arc::new(live));
+        self.admission.set_limit(admission.max_in_flight);
+        self.admission.set_queue(admission.queue, admission.queue_timeout);
+        Ok(restart)
     }
 
     /// How many requests hold a slot.
     pub fn in_flight(&self) -> usize {
         self.admission.in_flight()
+    }
+
+    /// The settings as they are now.
+    pub(crate) fn live(&self) -> Arc<Live> {
+        self.live.load_full()
+    }
+
+    /// Whether new work may come: not stopping, and not short of memory.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.stopping.load(Relaxed) && !self.memory.is_short(self.live().limits.memory)
     }
 }

@@ -1,47 +1,156 @@
-//! Who may ask: headers only, before anything costs anything.
+//! Who may ask, and how much: headers only, before anything costs anything.
 
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::AcqRel};
+use std::time::{Duration, SystemTime};
+
+use governor::clock::Clock;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
+use z2api_config::{ApiKey, digest};
 use z2api_observability::mask_key;
-use z2api_upstream_client::Secret;
 
 use crate::error::ApiError;
 
+/// When a key that has all its requests in flight should come back.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
+
 /// The API keys, as digests: of equal length, so that comparing them tells nothing.
 pub(crate) struct Keys {
-    digests: Vec<[u8; 32]>,
+    keys: Vec<Arc<Key>>,
+}
+
+/// A key and its use.
+struct Key {
+    settings: ApiKey,
+    in_flight: AtomicU32,
+    rate: Option<DefaultDirectRateLimiter>,
+}
+
+/// Whoever has shown a good key.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    key: Arc<Key>,
+    masked: String,
+}
+
+/// A caller's place among its own requests. Dropping it gives the place back.
+#[derive(Debug)]
+pub(crate) struct Share {
+    key: Option<Arc<Key>>,
 }
 
 impl Keys {
-    pub(crate) fn new(keys: &[Secret]) -> Self {
-        Self { digests: keys.iter().map(|key| digest(key.expose().as_bytes())).collect() }
+    /// The keys of the settings. One that was there before with the same limits keeps its counts.
+    pub(crate) fn new(settings: &[ApiKey], before: Option<&Self>) -> Self {
+        let known =
+            |settings: &ApiKey| before?.keys.iter().find(|key| key.settings == *settings).cloned();
+        let keys = settings.iter().map(|key| known(key).unwrap_or_else(|| Key::new(key)));
+        Self { keys: keys.collect() }
     }
 
-    /// Answers the caller's key, masked.
-    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<String, ApiError> {
+    /// Finds out who asks.
+    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
         let Some(value) = headers.get(AUTHORIZATION) else { return Err(ApiError::no_key()) };
-        let key = bearer(value.as_bytes()).ok_or_else(ApiError::wrong_key)?;
-        let asked = digest(key);
-        // All are compared, whichever matches.
-        let known = self.digests.iter().fold(Choice::from(0), |any, key| any | key.ct_eq(&asked));
-        if bool::from(known) {
-            Ok(mask_key(&String::from_utf8_lossy(key)))
-        } else {
-            Err(ApiError::wrong_key())
+        let shown = bearer(value.as_bytes()).ok_or_else(ApiError::wrong_key)?;
+        let asked = digest(shown);
+        let mut found = None;
+        for key in &self.keys {
+            // All are compared, whichever matches.
+            if bool::from(key.settings.digest.ct_eq(&asked)) {
+                found = Some(key);
+            }
+        }
+        let key = found.ok_or_else(ApiError::wrong_key)?;
+        if key.settings.expires.is_some_and(|at| SystemTime::now() >= SystemTime::from(at)) {
+            return Err(ApiError::expired_key());
+        }
+        let masked = mask_key(&String::from_utf8_lossy(shown));
+        Ok(Caller { key: key.clone(), masked })
+    }
+}
+
+/// Whether the headers show the key with this digest.
+pub(crate) fn shows(headers: &HeaderMap, expected: &[u8; 32]) -> bool {
+    let shown = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
+    let matches = shown.map_or(Choice::from(0), |key| digest(key).ct_eq(expected));
+    bool::from(matches)
+}
+
+impl Key {
+    fn new(settings: &ApiKey) -> Arc<Self> {
+        let per_minute = settings.per_minute.and_then(NonZeroU32::new);
+        Arc::new(Self {
+            settings: settings.clone(),
+            in_flight: AtomicU32::new(0),
+            rate: per_minute.map(|limit| RateLimiter::direct(Quota::per_minute(limit))),
+        })
+    }
+}
+
+impl Caller {
+    /// The key as it may be shown.
+    pub(crate) fn masked(&self) -> &str {
+        &self.masked
+    }
+
+    /// Whose key it is, if it has a name.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.key.settings.name.as_deref()
+    }
+
+    /// Takes a place among the caller's own requests.
+    pub(crate) fn take_share(&self) -> Result<Share, ApiError> {
+        let share = match self.key.settings.concurrent {
+            None => Share { key: None },
+            Some(limit) => {
+                // Counted first: with the guard in hand, no way out can forget it.
+                let before = self.key.in_flight.fetch_add(1, AcqRel);
+                let share = Share { key: Some(self.key.clone()) };
+                if before >= limit {
+                    return Err(ApiError::over_share("requests at once", limit, BUSY_WAIT));
+                }
+                share
+            }
+        };
+        if let (Some(rate), Some(limit)) = (&self.key.rate, self.key.settings.per_minute) {
+            rate.check().map_err(|until| {
+                let wait = until.wait_time_from(governor::clock::DefaultClock::default().now());
+                ApiError::over_share("requests a minute", limit, wait)
+            })?;
+        }
+        Ok(share)
+    }
+
+    /// Whether the caller may ask this model, by its public name.
+    pub(crate) fn may_ask(&self, model: &str) -> bool {
+        let allowed = |models: &Vec<String>| models.iter().any(|m| m.eq_ignore_ascii_case(model));
+        self.key.settings.models.as_ref().is_none_or(allowed)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Some(key) = &self.key {
+            key.in_flight.fetch_sub(1, AcqRel);
         }
     }
 }
 
-impl std::fmt::Debug for Keys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Keys({})", self.digests.len())
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keys({})", self.keys.len())
     }
 }
 
-fn digest(key: &[u8]) -> [u8; 32] {
-    Sha256::digest(key).into()
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({:?})", self.settings.name)
+    }
 }
 
 /// The credentials of the Bearer scheme, whose name may be in any case (RFC 9110, 11.1).
@@ -53,20 +162,59 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use z2api_upstream_client::Secret;
+
     use super::*;
 
-    fn passes(value: &'static str) -> bool {
-        let keys = Keys::new(&[Secret::new("one".to_owned()), Secret::new("two".to_owned())]);
+    fn keys(limits: impl FnOnce(&mut ApiKey)) -> Keys {
+        let key = |word: &str| ApiKey::unlimited(&Secret::new(word.to_owned()));
+        let mut limited = key("two");
+        limits(&mut limited);
+        Keys::new(&[key("one"), limited], None)
+    }
+
+    fn check(keys: &Keys, value: &'static str) -> Result<Caller, ApiError> {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, value.parse().unwrap());
-        keys.check(&headers).is_ok()
+        keys.check(&headers)
     }
 
     #[test]
     fn only_a_bearer_with_a_known_key_passes() {
+        let keys = keys(|_| {});
+        let passes = |value| check(&keys, value).is_ok();
         assert!(passes("Bearer one") && passes("bearer two") && passes("BEARER  one "));
         for value in ["one", "Basic one", "Bearer", "Bearer ", "Bearer on", "Bearer one two", ""] {
             assert!(!passes(value), "{value:?}");
         }
+    }
+
+    #[test]
+    fn a_caller_over_its_own_share_is_told_so() {
+        let keys = keys(|key| key.concurrent = Some(1));
+        let caller = check(&keys, "Bearer two").ok().unwrap();
+        let share = caller.take_share().unwrap();
+        assert_eq!(caller.take_share().unwrap_err().status.as_u16(), 429);
+        // A reload that changes nothing of the key forgets nothing of its use.
+        let again = Keys::new(std::slice::from_ref(&caller.key.settings), Some(&keys));
+        let same = check(&again, "Bearer two").ok().unwrap();
+        assert!(same.take_share().is_err());
+        drop(share);
+        assert!(same.take_share().is_ok());
+    }
+
+    #[test]
+    fn a_minute_has_so_many_requests_and_no_more() {
+        let keys = keys(|key| key.per_minute = Some(2));
+        let caller = check(&keys, "Bearer two").ok().unwrap();
+        assert!(caller.take_share().is_ok() && caller.take_share().is_ok());
+        let refused = caller.take_share().unwrap_err();
+        assert_eq!(refused.response().headers()["retry-after"], "30");
+    }
+
+    #[test]
+    fn an_expired_key_is_not_good_any_more() {
+        let keys = keys(|key| key.expires = Some("2020-01-01T00:00:00Z".parse().unwrap()));
+        assert!(check(&keys, "Bearer two").is_err() && check(&keys, "Bearer one").is_ok());
     }
 }

@@ -9,10 +9,10 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body::{Frame, SizeHint};
 use serde::Serialize;
-use z2api_admission::Permit;
 use z2api_observability::RequestRecord;
 
 use crate::answer::Answer;
+use crate::slot::Slot;
 
 /// What the service answers.
 pub(crate) type Response = http::Response<Body>;
@@ -31,22 +31,22 @@ pub(crate) enum Body {
 pub(crate) struct Whole {
     bytes: Bytes,
     record: Option<Box<RequestRecord>>,
-    _permit: Option<Permit>,
+    _slot: Option<Slot>,
 }
 
 impl Body {
     /// Bytes that nothing depends on.
     pub(crate) fn bytes(bytes: impl Into<Bytes>) -> Self {
-        Self::Whole(Whole { bytes: bytes.into(), record: None, _permit: None })
+        Self::Whole(Whole { bytes: bytes.into(), record: None, _slot: None })
     }
 
     /// Bytes that end their request: the record is closed when they have been taken, and the slot
     /// returned when the body is dropped.
-    pub(crate) fn last(bytes: impl Into<Bytes>, record: RequestRecord, permit: Permit) -> Self {
+    pub(crate) fn last(bytes: impl Into<Bytes>, record: RequestRecord, slot: Slot) -> Self {
         Self::Whole(Whole {
             bytes: bytes.into(),
             record: Some(Box::new(record)),
-            _permit: Some(permit),
+            _slot: Some(slot),
         })
     }
 }

@@ -8,22 +8,25 @@ use http::header::{self, HeaderValue};
 use http::{HeaderMap, Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use z2api_admission::Permit;
 use z2api_observability::{Asked, RequestRecord};
 use z2api_stream_transform::{
-    AnswerId, Fold, Options, Progress, ThinkMode, Transform, TransformError, chat_of,
+    AnswerId, Chunks, Fold, Options, Progress, Sink, ThinkMode, Transform, TransformError, chat_of,
 };
 use z2api_upstream_client::{Client, EventStream, Failed, Started};
 use z2api_wire::chat::Chat;
 use z2api_wire::event::Dialect;
 use z2api_wire::openai::request::ChatRequest;
 
-use crate::answer::{Answer, Opening};
+use crate::answer::{Answer, Opening, Upstream};
 use crate::app::App;
+use crate::auth::{Caller, Share};
 use crate::body::{Body, Response, json_bytes};
 use crate::error::ApiError;
 use crate::intake;
+use crate::live::Live;
 use crate::service::refuse;
+use crate::slot::Slot;
+use crate::tee::{MAX_KEPT, Tee};
 
 /// A request that has been read and understood.
 struct Question {
@@ -37,24 +40,25 @@ struct Question {
 /// Answers a chat request.
 pub(crate) async fn complete(
     app: &Arc<App>,
+    live: Arc<Live>,
     request: Request<Incoming>,
     mut record: RequestRecord,
 ) -> Response {
     record.counted();
-    let question = match ask(app, request, &mut record).await {
-        Ok(question) => question,
+    let (question, share) = match ask(app, &live, request, &mut record).await {
+        Ok(asked) => asked,
         Err(error) => return refuse(record, &error),
     };
     let waited = Instant::now();
-    let permit = match app.admission.admit().await {
-        Ok(permit) => permit,
+    let slot = match app.admission.admit().await {
+        Ok(permit) => Slot::new(permit, share),
         Err(rejected) => return refuse(record, &rejected.into()),
     };
     record.queued(waited.elapsed());
     if question.stream {
-        stream(app, question, permit, record).await
+        stream(app, &live, question, slot, record).await
     } else {
-        whole(app, question, permit, record).await
+        whole(app, &live, question, slot, record).await
     }
 }
 
@@ -62,20 +66,22 @@ pub(crate) async fn complete(
 /// is asked.
 async fn ask(
     app: &App,
+    live: &Live,
     request: Request<Incoming>,
     record: &mut RequestRecord,
-) -> Result<Question, ApiError> {
-    let key = app.keys.check(request.headers())?;
+) -> Result<(Question, Share), ApiError> {
+    let caller = live.keys.check(request.headers())?;
     app.admission.check()?;
-    if app.memory.is_short() {
+    if app.memory.is_short(live.limits.memory) {
         return Err(ApiError::out_of_memory());
     }
+    let share = caller.take_share()?;
     let headers = request.headers().clone();
-    let body = intake::read(request, app.limits.body).await?;
+    let body = intake::read(request, live.limits.body).await?;
     let request = intake::parse(body).await?;
-    record.asked(asked(&request, key, &headers));
-    let mode = think_mode(&request, &headers)?.unwrap_or(app.think_mode);
-    let dialect = app.client.dialect();
+    record.asked(asked(&request, &caller, &headers, live.log.messages));
+    let mode = think_mode(&request, &headers)?.unwrap_or(live.think_mode);
+    let dialect = live.client.dialect();
     record.route(dialect_name(dialect), mode.as_str());
     let stream = request.stream.unwrap_or(false);
     let wants_usage = request.stream_options.and_then(|options| options.include_usage);
@@ -84,10 +90,14 @@ async fn ask(
         created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         model: request.model.clone(),
     };
-    let chat = chat_of(request, &app.models, dialect)?;
+    if live.models.get(&request.model).is_some_and(|model| !caller.may_ask(&model.name)) {
+        return Err(ApiError::model_not_allowed());
+    }
+    let chat = chat_of(request, &live.models, dialect)?;
     let mut options = Options::new(dialect, mode);
     options.stop.clone_from(&chat.stop);
-    Ok(Question { chat, options, id, stream, include_usage: wants_usage.unwrap_or(false) })
+    let include_usage = wants_usage.unwrap_or(false);
+    Ok((Question { chat, options, id, stream, include_usage }, share))
 }
 
 /// The answer as a stream. Its head waits for the upstream's first event, so that a refusal has
@@ -95,14 +105,15 @@ async fn ask(
 /// keep the connection alive.
 async fn stream(
     app: &Arc<App>,
+    live: &Live,
     question: Question,
-    permit: Permit,
+    slot: Slot,
     mut record: RequestRecord,
 ) -> Response {
     let Question { chat, options, id, include_usage, .. } = question;
-    let client = app.client.clone();
+    let client = live.client.clone();
     let mut opening: Opening = Box::pin(async move { client.chat(&chat).await });
-    let opened = match app.limits.heartbeat {
+    let opened = match live.limits.heartbeat {
         None => Some(opening.as_mut().await),
         Some(patience) => tokio::select! {
             opened = &mut opening => Some(opened),
@@ -110,12 +121,13 @@ async fn stream(
         },
     };
     let transform = Transform::new(options);
+    let chunks = Chunks::new(&id, include_usage);
     let answer = match opened {
-        None => Answer::opening(app, opening, transform, &id, include_usage, permit, record),
+        None => Answer::new(app, live, Upstream::Opening(opening), transform, chunks, slot, record),
         Some(Ok(started)) => {
             record.retries(started.attempts.saturating_sub(1));
-            let events = started.events;
-            Answer::streaming(app, events, transform, &id, include_usage, permit, record)
+            let upstream = Upstream::Streaming(started.events);
+            Answer::new(app, live, upstream, transform, chunks, slot, record)
         }
         Some(Err(failed)) => return refuse_failed(record, failed),
     };
@@ -130,31 +142,37 @@ async fn stream(
 /// The answer in one piece: the same stream, folded, within its own deadline.
 async fn whole(
     app: &Arc<App>,
+    live: &Live,
     question: Question,
-    permit: Permit,
+    slot: Slot,
     mut record: RequestRecord,
 ) -> Response {
-    let deadline = Instant::now() + app.limits.request.min(app.limits.hold);
+    let deadline = Instant::now() + live.limits.request.min(live.limits.hold);
     let mut out_of_time = app.out_of_time.subscribe();
     let (mut transform, mut fold) = (Transform::new(question.options), Fold::default());
+    let mut kept = live.log.answers.then(String::new);
+    let mut tee = Tee { sink: &mut fold, kept: kept.as_mut() };
     let outcome = tokio::select! {
         folded = timeout_at(
             deadline,
-            gather(&app.client, &question.chat, &mut transform, &mut fold, &mut record),
+            gather(&live.client, &question.chat, &mut transform, &mut tee, &mut record),
         ) => folded.unwrap_or_else(|_| Err(ApiError::too_slow())),
         _ = out_of_time.wait_for(|over| *over) => Err(ApiError::shutting_down()),
     };
     if let Err(error) = outcome {
         return refuse(record, &error);
     }
-    transform.end(&mut fold);
+    transform.end(&mut tee);
+    if let Some(kept) = kept {
+        record.answer(kept);
+    }
     note_end(&transform, &mut record);
     let Some(completion) = fold.completion(&question.id) else {
         return refuse(record, &ApiError::internal());
     };
     record.status(StatusCode::OK.as_u16());
     let response = json_bytes(StatusCode::OK, Vec::new());
-    response.map(|_| Body::last(completion, record, permit))
+    response.map(|_| Body::last(completion, record, slot))
 }
 
 /// Asks, and folds the whole stream.
@@ -162,7 +180,7 @@ async fn gather(
     client: &Client,
     chat: &Chat,
     transform: &mut Transform,
-    fold: &mut Fold,
+    sink: &mut impl Sink,
     record: &mut RequestRecord,
 ) -> Result<(), ApiError> {
     let Started { mut events, attempts, .. } = client.chat(chat).await.map_err(|failed| {
@@ -170,21 +188,21 @@ async fn gather(
         ApiError::from(&failed.error)
     })?;
     record.retries(attempts.saturating_sub(1));
-    poll_fn(|cx| fold_ready(&mut events, cx, transform, fold)).await
+    poll_fn(|cx| fold_ready(&mut events, cx, transform, sink)).await
 }
 
 fn fold_ready(
     events: &mut EventStream,
     cx: &mut std::task::Context<'_>,
     transform: &mut Transform,
-    fold: &mut Fold,
+    sink: &mut impl Sink,
 ) -> std::task::Poll<Result<(), ApiError>> {
     use std::task::Poll;
     loop {
         let mut outcome: Result<Progress, TransformError> = Ok(Progress::More);
         let polled = events.poll_events(cx, &mut |event| {
             if matches!(outcome, Ok(Progress::More)) {
-                outcome = transform.push(&event, fold);
+                outcome = transform.push(&event, sink);
             }
         });
         match (outcome, polled) {
@@ -220,16 +238,27 @@ fn refuse_failed(mut record: RequestRecord, failed: Failed) -> Response {
     refuse(record, &ApiError::from(&failed.error))
 }
 
-fn asked(request: &ChatRequest, key: String, headers: &HeaderMap) -> Asked {
+fn asked(
+    request: &ChatRequest,
+    caller: &Caller,
+    headers: &HeaderMap,
+    with_messages: bool,
+) -> Asked {
     let agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    let messages = with_messages.then(|| serde_json::to_string(&request.messages).ok()).flatten();
     Asked {
-        api_key_masked: key,
+        api_key_masked: caller.masked().to_owned(),
+        key_name: caller.name().map(str::to_owned),
         model: request.model.chars().take(100).collect(),
         user_agent: String::from_utf8_lossy(agent).chars().take(200).collect(),
         message_count: request.messages.len(),
         stream: request.stream.unwrap_or(false),
         temperature: request.temperature,
         max_tokens: request.max_completion_tokens.or(request.max_tokens),
+        messages: messages.map(|mut text| {
+            text.truncate(text.floor_char_boundary(MAX_KEPT));
+            text
+        }),
     }
 }
 

@@ -77,6 +77,29 @@ impl ApiError {
         Self::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
     }
 
+    pub(crate) fn no_admin_key() -> Self {
+        let message = "This page needs the key of ADMIN_KEY, as \"Authorization: Bearer KEY\".";
+        Self::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
+    }
+
+    pub(crate) fn expired_key() -> Self {
+        let message = "The API key has expired.";
+        Self::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
+    }
+
+    pub(crate) fn over_share(what: &str, limit: u32, wait: Duration) -> Self {
+        let message = format!("This API key may make {limit} {what}.");
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let error = Self::new(status, "rate_limit_error", "rate_limit_exceeded", message);
+        Self { retry_after: Some(wait), ..error }
+    }
+
+    pub(crate) fn model_not_allowed() -> Self {
+        let message = "This API key may not ask this model. GET /v1/models lists those it may.";
+        let error = Self::request(StatusCode::FORBIDDEN, "model_not_allowed", message);
+        Self { param: Some("model".into()), ..error }
+    }
+
     pub(crate) fn unknown_path(path: &str) -> Self {
         let hint = if path.ends_with("/chat/completions") || path.ends_with("/models") {
             " The base URL of this gateway is http://HOST:PORT/v1."

@@ -1,13 +1,15 @@
 //! What the gateway tells about itself: health, status, models.
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use z2api_observability::now;
 use z2api_wire::openai::models::{Model, ModelList};
 
 use crate::app::App;
+use crate::auth::shows;
 use crate::body::{Response, json};
 use crate::error::ApiError;
+use crate::live::Live;
 
 #[derive(Serialize)]
 struct Health {
@@ -43,23 +45,23 @@ struct HealthStats {
 }
 
 /// `GET /health`: 200 for as long as the process serves.
-pub(crate) fn health(app: &App) -> Response {
-    let retry = &app.told.retry;
+pub(crate) fn health(app: &App, live: &Live) -> Response {
+    let retry = &live.retry;
     let health = Health {
         status: "ok",
         timestamp: now(),
         version: env!("CARGO_PKG_VERSION"),
         build_date: env!("Z2API_BUILD_DATE"),
         description: "A gateway between OpenAI-style clients and Z.ai's GLM models",
-        performance_mode: app.told.performance_mode.as_str(),
+        performance_mode: live.performance_mode.as_str(),
         config: HealthConfig {
             max_retries: retry.retries,
             retry_delay: millis(retry.base),
-            request_timeout: millis(app.told.request_timeout),
+            request_timeout: millis(live.limits.request),
             random_delay: format!("{}-{}ms", millis(retry.jitter_min), millis(retry.jitter_max)),
             max_concurrent_connections: app.admission.limit(),
-            stream_buffer_size: app.limits.stream_buffer,
-            connection_check_enabled: app.limits.heartbeat.is_some(),
+            stream_buffer_size: live.limits.stream_buffer,
+            connection_check_enabled: live.limits.heartbeat.is_some(),
         },
         stats: HealthStats {
             total_requests: app.counters.total_requests(),
@@ -93,32 +95,55 @@ struct Status {
     log_lines_dropped: u64,
 }
 
+/// `GET /health/live`: the process serves.
+pub(crate) fn alive() -> Response {
+    json(StatusCode::OK, &serde_json::json!({"status": "ok"}))
+}
+
+/// `GET /health/ready`: new work may come.
+pub(crate) fn ready(app: &App) -> Response {
+    if app.is_ready() {
+        json(StatusCode::OK, &serde_json::json!({"status": "ready"}))
+    } else {
+        json(StatusCode::SERVICE_UNAVAILABLE, &serde_json::json!({"status": "not ready"}))
+    }
+}
+
 /// `GET /status`.
-pub(crate) fn status(app: &App) -> Response {
+pub(crate) fn status(app: &App, live: &Live, headers: &HeaderMap) -> Result<Response, ApiError> {
     const MIB: u64 = 1024 * 1024;
+    if live.admin_key.is_some_and(|expected| !shows(headers, &expected)) {
+        return Err(ApiError::no_admin_key());
+    }
     let status = Status {
         current_connections: app.in_flight(),
         max_connections: app.admission.limit(),
         memory_usage_mb: app.memory.resident().div_ceil(MIB),
-        memory_limit_mb: app.memory.limit() / MIB,
+        memory_limit_mb: live.limits.memory / MIB,
         total_requests: app.counters.total_requests(),
         error_count: app.counters.error_count(),
         uptime_seconds: app.counters.uptime().as_secs(),
         queued: app.admission.queued(),
         log_lines_dropped: app.log.dropped(),
     };
-    json(StatusCode::OK, &status)
+    Ok(json(StatusCode::OK, &status))
 }
 
-/// `GET /v1/models`.
-pub(crate) fn models(app: &App) -> Response {
-    let data = app.models.iter().map(|model| Model::new(&model.name, model.created)).collect();
-    json(StatusCode::OK, &ModelList { object: "list", data })
+/// `GET /v1/models`: those that the caller may ask.
+pub(crate) fn models(live: &Live, headers: &HeaderMap) -> Result<Response, ApiError> {
+    let caller = live.keys.check(headers)?;
+    let allowed = live.models.iter().filter(|model| caller.may_ask(&model.name));
+    let data = allowed.map(|model| Model::new(&model.name, model.created)).collect();
+    Ok(json(StatusCode::OK, &ModelList { object: "list", data }))
 }
 
 /// `GET /v1/models/{id}`.
-pub(crate) fn model(app: &App, name: &str) -> Result<Response, ApiError> {
-    let model = app.models.get(name).ok_or_else(|| ApiError::unknown_model(name))?;
+pub(crate) fn model(live: &Live, headers: &HeaderMap, name: &str) -> Result<Response, ApiError> {
+    let caller = live.keys.check(headers)?;
+    let model = live.models.get(name).ok_or_else(|| ApiError::unknown_model(name))?;
+    if !caller.may_ask(&model.name) {
+        return Err(ApiError::model_not_allowed());
+    }
     Ok(json(StatusCode::OK, &Model::new(&model.name, model.created)))
 }
 

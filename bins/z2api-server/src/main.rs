@@ -3,36 +3,38 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use z2api_config::{Config, Problems};
+use z2api_config::Config;
 use z2api_observability::{LogSink, subscriber};
-use z2api_server::{App, Cli, Demo, announce, bind, serve, signal};
+use z2api_server::{App, Cli, Command, Demo, Reloads, announce, bind, commands, serve, signal};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let config = match Config::from_env(cli.flags()) {
-        Ok(config) => config,
-        Err(problems) => {
-            eprintln!("{problems}");
-            return ExitCode::from(Problems::EXIT_CODE);
-        }
-    };
-    match run(cli, config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("z2api-server: {error}");
-            ExitCode::FAILURE
-        }
+    match &cli.command {
+        Some(Command::Check) => commands::check(&cli.flags()),
+        Some(Command::Healthcheck) => commands::healthcheck(&cli.flags()),
+        Some(Command::Keygen { name }) => commands::make_key(name),
+        None => match commands::settings(&cli.flags()).map(|config| run(cli, config)) {
+            Ok(Ok(())) => ExitCode::SUCCESS,
+            Ok(Err(error)) => {
+                eprintln!("z2api-server: {error}");
+                ExitCode::FAILURE
+            }
+            Err(bad_settings) => bad_settings,
+        },
     }
 }
 
 #[tokio::main]
 async fn run(cli: Cli, mut config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let (log, _flushed_at_the_end) = LogSink::stdout();
-    tracing::subscriber::set_global_default(subscriber(log.clone(), config.log.debug))?;
+    let (subscriber, filter) = subscriber(log.clone(), &config.log.filter)?;
+    tracing::subscriber::set_global_default(subscriber)?;
     let stop = signal()?;
-    let _demo = if cli.demo { Some(Demo::start(&mut config).await?) } else { None };
+    let demo = if cli.demo { Some(Demo::start(&mut config).await?) } else { None };
     let listener = bind(config.listen)?;
     announce(&config, listener.local_addr()?, cli.demo);
-    serve(listener, App::build(config, log)?, stop).await;
+    let app = App::build(config, log, Some(filter))?;
+    let _reloads = Reloads::start(app.clone(), cli.flags(), demo)?;
+    serve(listener, app, stop).await;
     Ok(())
 }

@@ -9,23 +9,13 @@ use z2api_observability::resident_memory;
 /// A reading is good for this long.
 const FRESH: Duration = Duration::from_millis(250);
 
-/// The resident memory of the process against its limit.
-#[derive(Debug)]
+/// The resident memory of the process.
+#[derive(Debug, Default)]
 pub(crate) struct Memory {
-    limit: u64,
     reading: Mutex<Option<(Instant, u64)>>,
 }
 
 impl Memory {
-    /// A limit in bytes.
-    pub(crate) fn new(limit: u64) -> Self {
-        Self { limit, reading: Mutex::new(None) }
-    }
-
-    pub(crate) fn limit(&self) -> u64 {
-        self.limit
-    }
-
     /// Resident memory in bytes, at most a quarter of a second old. 0 where it cannot be told.
     pub(crate) fn resident(&self) -> u64 {
         let mut reading = self.reading.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -40,7 +30,8 @@ impl Memory {
         }
     }
 
-    pub(crate) fn is_short(&self) -> bool {
-        self.resident() > self.limit
+    /// Whether more than `limit` bytes are resident.
+    pub(crate) fn is_short(&self, limit: u64) -> bool {
+        self.resident() > limit
     }
 }

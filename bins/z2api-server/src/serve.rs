@@ -4,11 +4,13 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use sd_notify::NotifyState;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -53,9 +55,12 @@ pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Output = ()>) {
     let (draining, drain) = watch::channel(false);
     let mut connections = JoinSet::new();
+    notify(&[NotifyState::Ready]);
     let delayed_stop = async {
         stop.await;
-        sleep(app.shutdown.delay).await;
+        app.stopping.store(true, Relaxed);
+        notify(&[NotifyState::Stopping]);
+        sleep(app.live().shutdown.delay).await;
     };
     tokio::pin!(delayed_stop);
     loop {
@@ -75,7 +80,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
     draining.send_replace(true);
     let all_done = async { while connections.join_next().await.is_some() {} };
     tokio::pin!(all_done);
-    if timeout(app.shutdown.grace, &mut all_done).await.is_err() {
+    if timeout(app.live().shutdown.grace, &mut all_done).await.is_err() {
         tracing::warn!(
             r#type = "shutdown",
             cut_off = app.in_flight(),
@@ -125,6 +130,13 @@ async fn connection(
     };
     if let Err(error) = outcome {
         tracing::debug!(r#type = "connection", error = %error, "a connection ended early");
+    }
+}
+
+/// Tells systemd, if it started the gateway with `Type=notify`.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(false, state) {
+        tracing::warn!(r#type = "systemd", error = %error, "cannot notify systemd");
     }
 }
 

@@ -1,10 +1,10 @@
 //! Names the request, opens its record, and finds who answers it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::{ALLOW, HeaderValue, ORIGIN};
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use z2api_observability::{RequestId, RequestRecord};
 
@@ -20,6 +20,8 @@ enum Route<'a> {
     Models,
     Model(&'a str),
     Health,
+    Live,
+    Ready,
     Status,
 }
 
@@ -29,6 +31,8 @@ impl<'a> Route<'a> {
             "/v1/chat/completions" => Self::Chat,
             "/v1/models" => Self::Models,
             "/health" => Self::Health,
+            "/health/live" => Self::Live,
+            "/health/ready" => Self::Ready,
             "/status" => Self::Status,
             _ => Self::Model(path.strip_prefix("/v1/models/").filter(|id| !id.is_empty())?),
         })
@@ -37,7 +41,12 @@ impl<'a> Route<'a> {
     fn methods(&self) -> &'static str {
         match self {
             Self::Chat => "POST, OPTIONS",
-            Self::Models | Self::Model(_) | Self::Health | Self::Status => "GET, HEAD, OPTIONS",
+            Self::Models
+            | Self::Model(_)
+            | Self::Health
+            | Self::Live
+            | Self::Ready
+            | Self::Status => "GET, HEAD, OPTIONS",
         }
     }
 }
@@ -53,7 +62,7 @@ pub(crate) async fn handle(
     let origin = request.headers().get(ORIGIN).cloned();
     let mut response = route(&app, peer, id.clone(), request).await;
     let headers = response.headers_mut();
-    app.cors.apply(origin.as_ref(), headers);
+    app.live().cors.apply(origin.as_ref(), headers);
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         headers.insert("x-request-id", id);
     }
@@ -68,40 +77,69 @@ async fn route(
 ) -> Response {
     let path = request.uri().path().to_owned();
     let endpoint: String = path.chars().take(200).collect();
-    let log = app.log_requests.then(|| app.log.clone());
+    let live = app.live();
+    let log = live.log.requests.then(|| app.log.clone());
     let record = RequestRecord::open(
         log,
         app.counters.clone(),
         id,
         request.method().as_str(),
         &endpoint,
-        peer.ip(),
+        client_ip(peer.ip(), request.headers(), &live.trusted_proxies),
     );
     let Some(route) = Route::of(&path) else {
         return refuse(record, &ApiError::unknown_path(&path));
     };
     let methods = route.methods();
-    match (request.method(), route) {
-        (&Method::OPTIONS, _) => whole(record, preflight(methods, &request)),
-        (&Method::POST, Route::Chat) => chat::complete(app, request, record).await,
-        (&Method::GET | &Method::HEAD, Route::Health) => whole(record, info::health(app)),
-        (&Method::GET | &Method::HEAD, Route::Status) => whole(record, info::status(app)),
-        (&Method::GET | &Method::HEAD, Route::Models) => match app.keys.check(request.headers()) {
-            Ok(_) => whole(record, info::models(app)),
-            Err(error) => refuse(record, &error),
-        },
-        (&Method::GET | &Method::HEAD, Route::Model(name)) => {
-            let found = app.keys.check(request.headers()).and_then(|_| info::model(app, name));
-            match found {
-                Ok(response) => whole(record, response),
-                Err(error) => refuse(record, &error),
-            }
+    let get = matches!(*request.method(), Method::GET | Method::HEAD);
+    match route {
+        _ if request.method() == Method::OPTIONS => whole(record, preflight(methods, &request)),
+        Route::Chat if request.method() == Method::POST => {
+            chat::complete(app, live, request, record).await
         }
-        (_, Route::Chat | Route::Models | Route::Model(_) | Route::Health | Route::Status) => {
+        Route::Health if get => whole(record, info::health(app, &live)),
+        Route::Live if get => whole(record, info::alive()),
+        Route::Ready if get => whole(record, info::ready(app)),
+        Route::Status if get => either(record, info::status(app, &live, request.headers())),
+        Route::Models if get => either(record, info::models(&live, request.headers())),
+        Route::Model(name) if get => either(record, info::model(&live, request.headers(), name)),
+        Route::Chat
+        | Route::Models
+        | Route::Model(_)
+        | Route::Health
+        | Route::Live
+        | Route::Ready
+        | Route::Status => {
             let mut response = refuse(record, &ApiError::wrong_method(methods));
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
             response
         }
+    }
+}
+
+/// The client's address for the log: the peer's, unless the peer is a proxy whose word is taken.
+/// Then it is the nearest address in `X-Forwarded-For` that is no such proxy.
+fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
+    if !trusted.contains(&peer) {
+        return peer;
+    }
+    let lines = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok());
+    let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+    let mut client = peer;
+    for hop in hops.iter().rev() {
+        let Ok(address) = hop.parse() else { break };
+        client = address;
+        if !trusted.contains(&address) {
+            break;
+        }
+    }
+    client
+}
+
+fn either(record: RequestRecord, outcome: Result<Response, ApiError>) -> Response {
+    match outcome {
+        Ok(response) => whole(record, response),
+        Err(error) => refuse(record, &error),
     }
 }
 
@@ -126,4 +164,22 @@ fn whole(mut record: RequestRecord, response: Response) -> Response {
     record.bytes(response.body().size_hint().lower());
     record.whole();
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forwarded_address_is_believed_from_trusted_proxies_only() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", "6.6.6.6, 1.2.3.4, 10.0.0.2".parse().unwrap());
+        let trusted = [ip("10.0.0.1"), ip("10.0.0.2")];
+        assert_eq!(client_ip(ip("9.9.9.9"), &headers, &trusted), ip("9.9.9.9"));
+        assert_eq!(client_ip(ip("10.0.0.1"), &headers, &trusted), ip("1.2.3.4"));
+        assert_eq!(client_ip(ip("10.0.0.1"), &HeaderMap::new(), &trusted), ip("10.0.0.1"));
+        headers.insert("x-forwarded-for", "junk, 10.0.0.2".parse().unwrap());
+        assert_eq!(client_ip(ip("10.0.0.1"), &headers, &trusted), ip("10.0.0.2"));
+    }
 }

@@ -52,7 +52,6 @@ pub struct Admission {
 
 #[derive(Debug)]
 struct Shared {
-    queue_timeout: Duration,
     state: Mutex<State>,
     /// Told when nothing is in flight and nobody waits.
     idle: Notify,
@@ -93,9 +92,8 @@ pub enum Reason {
 impl Admission {
     /// An admission with all its permits free.
     pub fn new(settings: Settings) -> Self {
-        let state = State::new(settings.max_in_flight, settings.queue, Instant::now());
-        let queue_timeout = settings.queue_timeout;
-        let shared = Shared { queue_timeout, state: Mutex::new(state), idle: Notify::new() };
+        let state = State::new(settings, Instant::now());
+        let shared = Shared { state: Mutex::new(state), idle: Notify::new() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -118,7 +116,7 @@ impl Admission {
                 Entry::Admitted => return Ok(Permit { shared: Some(self.shared.clone()) }),
                 Entry::Queued { ticket, answer } => {
                     let place = Place { shared: &self.shared, ticket, answer };
-                    (place, Instant::now() + self.shared.queue_timeout)
+                    (place, Instant::now() + state.queue_timeout())
                 }
             }
         };
@@ -153,6 +151,11 @@ impl Admission {
     /// Changes how many permits there are. More are handed out at once; fewer as permits return.
     pub fn set_limit(&self, limit: usize) {
         self.shared.lock().set_limit(limit, &self.shared);
+    }
+
+    /// Changes how many may wait, and for how long. Who waits already keeps its place and time.
+    pub fn set_queue(&self, queue: usize, queue_timeout: Duration) {
+        self.shared.lock().set_queue(queue, queue_timeout);
     }
 
     /// Admits nothing any more, and refuses all who wait. Permits that are out stay good.

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::drain_rate::DrainRate;
-use crate::{Permit, Reason, Rejected, Shared};
+use crate::{Permit, Reason, Rejected, Settings, Shared};
 
 /// Everything behind the lock.
 #[derive(Debug)]
@@ -15,6 +16,7 @@ pub(crate) struct State {
     limit: usize,
     in_flight: usize,
     capacity: usize,
+    queue_timeout: Duration,
     /// By ticket, which only grows.
     queue: VecDeque<Waiter>,
     next_ticket: u64,
@@ -37,11 +39,12 @@ pub(crate) enum Entry {
 }
 
 impl State {
-    pub(crate) fn new(limit: usize, capacity: usize, now: Instant) -> Self {
+    pub(crate) fn new(settings: Settings, now: Instant) -> Self {
         Self {
-            limit,
+            limit: settings.max_in_flight,
             in_flight: 0,
-            capacity,
+            capacity: settings.queue,
+            queue_timeout: settings.queue_timeout,
             queue: VecDeque::new(),
             next_ticket: 0,
             draining: false,
@@ -90,6 +93,15 @@ impl State {
     pub(crate) fn set_limit(&mut self, limit: usize, shared: &Arc<Shared>) {
         self.limit = limit;
         self.hand_out(shared);
+    }
+
+    pub(crate) fn set_queue(&mut self, capacity: usize, timeout: Duration) {
+        self.capacity = capacity;
+        self.queue_timeout = timeout;
+    }
+
+    pub(crate) fn queue_timeout(&self) -> Duration {
+        self.queue_timeout
     }
 
     pub(crate) fn drain(&mut self, now: Instant) {

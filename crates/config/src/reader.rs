@@ -6,30 +6,28 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use z2api_observability::mask_key;
 use z2api_upstream_client::SettingsError;
 
-use crate::problem::{Problem, Problems};
+use crate::effective::{Effective, Source};
+use crate::env_file::EnvFile;
+use crate::problem::Problem;
 
-/// Where variables come from.
+/// Where the variables of the environment come from.
 pub type Lookup<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
 
-/// Reads variables. One that is empty or blank counts as not set.
+/// Reads variables: from the environment, then from a file. One that is empty or blank counts as
+/// not set.
 pub(crate) struct Reader<'a> {
     lookup: &'a Lookup<'a>,
-    problems: Vec<Problem>,
-    asked: Vec<&'static str>,
+    file: &'a EnvFile,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) effective: Vec<Effective>,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(lookup: &'a Lookup<'a>) -> Self {
-        Self { lookup, problems: Vec::new(), asked: Vec::new() }
-    }
-
-    /// Gives the settings, unless there was a problem.
-    pub(crate) fn finish<T>(self, settings: T) -> Result<T, Problems> {
-        let known: Vec<&str> = crate::VARIABLES.iter().map(|variable| variable.name).collect();
-        debug_assert!(self.asked.iter().all(|name| known.contains(name)), "{:?}", self.asked);
-        if self.problems.is_empty() { Ok(settings) } else { Err(Problems(self.problems)) }
+    pub(crate) fn new(lookup: &'a Lookup<'a>, file: &'a EnvFile) -> Self {
+        Self { lookup, file, problems: Vec::new(), effective: Vec::new() }
     }
 
     pub(crate) fn problem(&mut self, variable: &'static str, value: &str, allowed: &str) {
@@ -46,38 +44,46 @@ impl<'a> Reader<'a> {
     /// A problem that the upstream client found.
     pub(crate) fn settings_problem(&mut self, error: &SettingsError) {
         use SettingsError as E;
-        let (variable, shown) = match error {
-            E::NoToken { .. } | E::Header { setting: "token" } => ("UPSTREAM_TOKEN", false),
-            E::Header { setting: "user_agent" } => ("UPSTREAM_USER_AGENT", true),
-            E::Header { .. } => ("UPSTREAM_FE_VERSION", true),
-            _ => ("UPSTREAM_URL", true),
+        let variable = match error {
+            E::NoToken { .. } | E::Header { setting: "token" } => "UPSTREAM_TOKEN",
+            E::Header { setting: "user_agent" } => "UPSTREAM_USER_AGENT",
+            E::Header { .. } => "UPSTREAM_FE_VERSION",
+            _ => "UPSTREAM_URL",
         };
-        let value = match (self.raw(variable), shown) {
-            (None, _) => String::new(),
-            (Some(_), false) => "****".to_owned(),
-            (Some(value), true) => format!("{value:?}"),
-        };
+        let shown = self.effective.iter().find(|setting| setting.name == variable);
+        let value = shown.map(|setting| setting.value.clone()).unwrap_or_default();
         self.problems.push(Problem { variable, value, why: error.to_string() });
     }
 
-    pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
-        self.raw(name)
+    pub(crate) fn text(&mut self, name: &'static str, or: &str) -> String {
+        let (value, source) = self.raw(name);
+        let value = value.unwrap_or_else(|| or.to_owned());
+        self.note(name, &value, source);
+        value
     }
 
-    /// Secrets, separated by commas: what is wrong with them is told without their values.
-    pub(crate) fn secret_list(&mut self, name: &'static str) -> Vec<String> {
-        let value = self.raw(name).unwrap_or_default();
-        value.split(',').map(str::trim).filter(|word| !word.is_empty()).map(String::from).collect()
+    /// Secrets, separated by commas. Their values are never told.
+    pub(crate) fn secrets(&mut self, name: &'static str) -> Vec<String> {
+        let (value, source) = self.raw(name);
+        let value = value.unwrap_or_default();
+        let words = value.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let words: Vec<String> = words.map(String::from).collect();
+        let masked: Vec<String> = words.iter().map(|word| mask_key(word)).collect();
+        self.note(name, &masked.join(","), source);
+        words
     }
 
     /// A value that `read` understands.
     pub(crate) fn with<T>(
         &mut self,
         name: &'static str,
+        or: &str,
         allowed: &str,
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
-        let value = self.raw(name)?;
+        let (value, source) = self.raw(name);
+        self.note(name, value.as_deref().unwrap_or(or), source);
+        let value = value?;
         let read = read(&value);
         if read.is_none() {
             self.problem(name, &value, allowed);
@@ -85,8 +91,13 @@ impl<'a> Reader<'a> {
         read
     }
 
-    pub(crate) fn parsed<T: FromStr<Err: Display>>(&mut self, name: &'static str, or: T) -> T {
-        let Some(value) = self.raw(name) else { return or };
+    pub(crate) fn parsed<T>(&mut self, name: &'static str, or: T) -> T
+    where
+        T: FromStr<Err: Display> + Display,
+    {
+        let (value, source) = self.raw(name);
+        self.note(name, value.as_deref().unwrap_or(&or.to_string()), source);
+        let Some(value) = value else { return or };
         value.parse().unwrap_or_else(|error: T::Err| {
             let why = error.to_string();
             self.problem(name, &value, why.strip_prefix("must be ").unwrap_or(&why));
@@ -96,11 +107,13 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn flag(&mut self, name: &'static str, or: bool) -> bool {
         let allowed = "true or false (also 1, 0, yes, no, on, off)";
-        let read = self.with(name, allowed, |value| match value.to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => Some(true),
-            "false" | "0" | "no" | "off" => Some(false),
-            _ => None,
-        });
+        let default = or.to_string();
+        let read =
+            self.with(name, &default, allowed, |value| match value.to_ascii_lowercase().as_str() {
+                "true" | "1" | "yes" | "on" => Some(true),
+                "false" | "0" | "no" | "off" => Some(false),
+                _ => None,
+            });
         read.unwrap_or(or)
     }
 
@@ -135,9 +148,12 @@ impl<'a> Reader<'a> {
     pub(crate) fn file<T, E: Display>(
         &mut self,
         name: &'static str,
+        or: &str,
         read: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let path = self.raw(name)?;
+        let (path, source) = self.raw(name);
+        self.note(name, path.as_deref().unwrap_or(or), source);
+        let path = path?;
         let outcome = std::fs::read_to_string(&path)
             .map_err(|error| format!("cannot be read: {error}"))
             .and_then(|text| read(&text).map_err(|error| error.to_string()));
@@ -156,20 +172,31 @@ impl<'a> Reader<'a> {
         unit: &str,
     ) -> u64 {
         let allowed = format!("a whole number from {} to {}{unit}", range.start(), range.end());
-        let read =
-            self.with(name, &allowed, |value| value.parse().ok().filter(|n| range.contains(n)));
+        let read = self.with(name, &or.to_string(), &allowed, |value| {
+            value.parse().ok().filter(|number| range.contains(number))
+        });
         read.unwrap_or(or)
     }
 
-    fn raw(&mut self, name: &'static str) -> Option<String> {
-        self.asked.push(name);
-        let value = (self.lookup)(name)?;
-        match value.into_string() {
-            Ok(value) => Some(value.trim().to_owned()).filter(|value| !value.is_empty()),
-            Err(_) => {
-                self.secret_problem(name, "UTF-8 text");
-                None
+    fn note(&mut self, name: &'static str, value: &str, source: Source) {
+        self.effective.push(Effective { name, value: value.to_owned(), source });
+    }
+
+    fn raw(&mut self, name: &'static str) -> (Option<String>, Source) {
+        let set = |value: String| Some(value.trim().to_owned()).filter(|value| !value.is_empty());
+        if let Some(value) = (self.lookup)(name) {
+            match value.into_string() {
+                Ok(value) => {
+                    if let Some(value) = set(value) {
+                        return (Some(value), Source::Environment);
+                    }
+                }
+                Err(_) => self.secret_problem(name, "UTF-8 text"),
             }
+        }
+        match self.file.values.get(name).cloned().and_then(set) {
+            Some(value) => (Some(value), Source::File(self.file.path.clone())),
+            None => (None, Source::Default),
         }
     }
 }

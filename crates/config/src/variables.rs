@@ -25,6 +25,11 @@ pub const VARIABLES: &[Variable] = &[
         "API keys of your clients, comma separated. Unset: one is made up and printed at the start. Keys that stand in examples are refused unless HOST is loopback.",
     ),
     v(
+        "API_KEYS_FILE",
+        "none",
+        "A file of more keys, one per line: name, SHA-256 of the key, and any of `concurrent=N`, `per_minute=N`, `models=A,B`, `expires=YYYY-MM-DD`. `z2api-server keygen NAME` makes a key and its line. Read again when it changes.",
+    ),
+    v(
         "UPSTREAM_URL",
         "`https://chat.z.ai/api/chat/completions`",
         "Where to ask. Plain http only to loopback, or with UPSTREAM_ALLOW_HTTP.",
@@ -37,7 +42,7 @@ pub const VARIABLES: &[Variable] = &[
     v(
         "UPSTREAM_TOKEN",
         "none",
-        "Your token for the upstream: an API key of the official API, or a chat.z.ai token. Needed by `openai`.",
+        "Your tokens for the upstream, comma separated: API keys of the official API, or chat.z.ai tokens. Each request takes the least busy one that is well. Needed by `openai`.",
     ),
     v(
         "UPSTREAM_ALLOW_HTTP",
@@ -54,7 +59,7 @@ pub const VARIABLES: &[Variable] = &[
     v(
         "MODELS_FILE",
         "built-in",
-        "A table of models of your own, as JSON, in the shape of `crates/stream-transform/src/models.json`.",
+        "A table of models of your own, as JSON, in the shape of `crates/stream-transform/src/models.json`. Read again when it changes.",
     ),
     v(
         "PERFORMANCE_MODE",
@@ -115,8 +120,29 @@ pub const VARIABLES: &[Variable] = &[
         "`think`, `strip`, `raw` or `reasoning`. A request can choose by `reasoning_format` or the header `x-z2api-think-mode`.",
     ),
     v("CORS_ALLOW_ORIGINS", "*", "Origins that browsers may call from, comma separated."),
+    v(
+        "TRUSTED_PROXIES",
+        "none",
+        "Addresses of proxies, comma separated, whose `X-Forwarded-For` is believed. Only for the log.",
+    ),
+    v("ADMIN_KEY", "none", "A key that `/status` then asks for, as `Authorization: Bearer`."),
     v("SHUTDOWN_DELAY", "0", "Seconds to go on serving after SIGTERM."),
     v("SHUTDOWN_GRACE", "30", "Seconds that running requests may take after that."),
     v("ENABLE_DETAILED_LOGGING", "true", "One line for each request and one for each response."),
+    v(
+        "LOG_USER_MESSAGES",
+        "false",
+        "The messages in the request lines, at most 8 KiB of text each request.",
+    ),
+    v(
+        "LOG_RESPONSE_CONTENT",
+        "false",
+        "The answers in the response lines, at most 8 KiB of text each.",
+    ),
     v("DEBUG_MODE", "false", "Debug lines in the log."),
+    v(
+        "RUST_LOG",
+        "by DEBUG_MODE",
+        "Which lines of the program's parts are logged, such as `warn,z2api=debug`. Wins over DEBUG_MODE.",
+    ),
 ];

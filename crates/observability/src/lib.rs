@@ -19,4 +19,4 @@ pub use mask::mask_key;
 pub use memory::resident_memory;
 pub use record::{Asked, RequestRecord};
 pub use sink::{LogGuard, LogSink, MemoryLog};
-pub use trace::subscriber;
+pub use trace::{LogFilter, check_filter, subscriber};

@@ -22,12 +22,18 @@ pub struct RequestLine<'a> {
     pub client_ip: String,
     /// The key, masked.
     pub api_key: &'a str,
+    /// Whose key it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_name: Option<&'a str>,
     /// The model asked for; null if that never became known.
     pub model: Option<&'a str>,
     /// What the client calls itself.
     pub user_agent: &'a str,
     /// What is asked.
     pub parameters: Parameters,
+    /// The messages, if they are to be logged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<&'a str>,
 }
 
 /// `parameters` of a request line.
@@ -82,6 +88,9 @@ pub struct ResponseLine<'a> {
     /// The key, masked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<&'a str>,
+    /// Whose key it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_name: Option<&'a str>,
     /// The upstream's dialect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dialect: Option<&'a str>,
@@ -108,4 +117,7 @@ pub struct ResponseLine<'a> {
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'a str>,
+    /// The text of the answer, if it is to be logged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<&'a str>,
 }

@@ -17,6 +17,8 @@ const HUNG_UP: u16 = 499;
 pub struct Asked {
     /// The key, masked.
     pub api_key_masked: String,
+    /// Whose key it is, if it has a name.
+    pub key_name: Option<String>,
     /// The model asked for.
     pub model: String,
     /// What the client calls itself.
@@ -29,6 +31,8 @@ pub struct Asked {
     pub temperature: Option<f64>,
     /// As given.
     pub max_tokens: Option<u64>,
+    /// The messages, if they are to be logged.
+    pub messages: Option<String>,
 }
 
 /// The record of one request. It is moved to whatever ends the request, and dropping it writes
@@ -53,6 +57,7 @@ pub struct RequestRecord {
     bytes: u64,
     status: Option<u16>,
     failed: Option<(u16, String)>,
+    answer: Option<String>,
     whole: bool,
 }
 
@@ -85,6 +90,7 @@ impl RequestRecord {
             bytes: 0,
             status: None,
             failed: None,
+            answer: None,
             whole: false,
         }
     }
@@ -142,6 +148,11 @@ impl RequestRecord {
         self.bytes += bytes;
     }
 
+    /// The text of the answer, if it is to be logged.
+    pub fn answer(&mut self, text: String) {
+        self.answer = Some(text);
+    }
+
     /// The status that goes out.
     pub fn status(&mut self, status: u16) {
         self.status = Some(status);
@@ -166,6 +177,7 @@ impl RequestRecord {
             r#type: "request",
             client_ip: self.client_ip.to_string(),
             api_key: &asked.api_key_masked,
+            key_name: asked.key_name.as_deref(),
             model,
             user_agent: &asked.user_agent,
             parameters: Parameters {
@@ -176,6 +188,7 @@ impl RequestRecord {
                     max_tokens: asked.max_tokens,
                 },
             },
+            messages: asked.messages.as_deref(),
         });
     }
 
@@ -196,6 +209,7 @@ impl RequestRecord {
             stream: asked.map(|asked| asked.stream),
             model: asked.map(|asked| asked.model.as_str()),
             api_key: asked.map(|asked| asked.api_key_masked.as_str()),
+            key_name: asked.and_then(|asked| asked.key_name.as_deref()),
             dialect: self.route.map(|(dialect, _)| dialect),
             think_mode: self.route.map(|(_, mode)| mode),
             queue_time_ms: self.queued.map(millis),
@@ -205,6 +219,7 @@ impl RequestRecord {
             completion_tokens: self.usage.map(|(_, completion)| completion),
             bytes_sent: self.bytes,
             error,
+            content: self.answer.as_deref(),
         });
     }
 }

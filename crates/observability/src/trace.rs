@@ -4,10 +4,10 @@ use std::fmt::{self, Write};
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Metadata, Subscriber};
-use tracing_subscriber::Layer;
+use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::Registry;
+use tracing_subscriber::{EnvFilter, Layer, reload};
 
 use crate::line::now;
 use crate::sink::LogSink;
@@ -15,35 +15,53 @@ use crate::sink::LogSink;
 /// A longer text is cut, in bytes.
 const MAX_TEXT: usize = 1024;
 
-/// A subscriber that writes a line for each event: `timestamp`, `level`, `type` (the event's field
-/// of that name, or `log`), `message`, then its other fields. Our own crates from INFO on (with
-/// `debug`, from DEBUG on), others from WARN on.
-pub fn subscriber(sink: LogSink, debug: bool) -> impl Subscriber + Send + Sync {
-    Registry::default().with(Lines { sink, debug })
+/// A subscriber that writes a line for each event that `filter` lets through: `timestamp`,
+/// `level`, `type` (the event's field of that name, or `log`), `message`, then its other fields.
+/// The handle changes the filter later.
+///
+/// # Errors
+/// What is wrong with the filter.
+pub fn subscriber(
+    sink: LogSink,
+    filter: &str,
+) -> Result<(impl Subscriber + Send + Sync + use<>, LogFilter), String> {
+    let (filter, handle) = reload::Layer::new(parse(filter)?);
+    Ok((Registry::default().with(filter).with(Lines { sink }), LogFilter { handle }))
+}
+
+/// Checks a filter, in the words of `RUST_LOG`: `warn,z2api=debug`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_filter(filter: &str) -> Result<(), String> {
+    parse(filter).map(|_| ())
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, String> {
+    EnvFilter::builder().parse(filter).map_err(|error| error.to_string())
+}
+
+/// Changes what a [`subscriber`] lets through.
+#[derive(Debug, Clone)]
+pub struct LogFilter {
+    handle: reload::Handle<EnvFilter, Registry>,
+}
+
+impl LogFilter {
+    /// Takes a new filter from now on.
+    ///
+    /// # Errors
+    /// What is wrong with it; the old one stays.
+    pub fn set(&self, filter: &str) -> Result<(), String> {
+        self.handle.reload(parse(filter)?).map_err(|error| error.to_string())
+    }
 }
 
 struct Lines {
     sink: LogSink,
-    debug: bool,
-}
-
-impl Lines {
-    fn wants(&self, metadata: &Metadata<'_>) -> bool {
-        let ours = metadata.target().starts_with("z2api");
-        let most = match (ours, self.debug) {
-            (true, true) => Level::DEBUG,
-            (true, false) => Level::INFO,
-            (false, _) => Level::WARN,
-        };
-        *metadata.level() <= most
-    }
 }
 
 impl<S: Subscriber> Layer<S> for Lines {
-    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        self.wants(metadata)
-    }
-
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
@@ -120,16 +138,20 @@ mod tests {
     #[test]
     fn an_event_is_a_line_with_its_fields() {
         let (sink, memory, guard) = LogSink::memory();
-        tracing::subscriber::with_default(subscriber(sink, false), || {
+        let (subscriber, filter) = subscriber(sink, "warn,z2api=info").unwrap();
+        tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(target: "z2api_x", r#type = "retry", attempt = 2, "again\nand again");
             tracing::debug!(target: "z2api_x", "not wanted");
             tracing::info!(target: "hyper", "not wanted");
             tracing::info!(target: "z2api_x", long = "x".repeat(5000));
+            filter.set("z2api=debug").unwrap();
+            tracing::debug!(target: "z2api_x", "wanted now");
+            assert!(filter.set("z2api=loud").is_err());
         });
         drop(guard);
         let lines: Vec<Value> =
             memory.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines.len(), 2);
+        assert_eq!(lines.len(), 3);
         assert_eq!((&lines[0]["type"], &lines[0]["level"]), (&"retry".into(), &"WARN".into()));
         assert_eq!(lines[0]["message"], "again\nand again");
         assert_eq!(lines[0]["attempt"], 2);

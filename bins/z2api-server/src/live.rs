@@ -1,0 +1,101 @@
+//! The settings that can change while the gateway runs. A request keeps those it began with.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use z2api_config::{ApiKey, Config, Effective, Limits, Log, PerformanceMode, Shutdown, digest};
+use z2api_stream_transform::{ModelTable, ThinkMode};
+use z2api_upstream_client::{Client, RetryPolicy, Secret, SettingsError};
+
+use crate::auth::Keys;
+use crate::cors::Cors;
+
+/// One state of the settings.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) keys: Keys,
+    pub(crate) cors: Cors,
+    pub(crate) client: Client,
+    pub(crate) models: ModelTable,
+    pub(crate) think_mode: ThinkMode,
+    pub(crate) limits: Limits,
+    pub(crate) log: Log,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) trusted_proxies: Vec<IpAddr>,
+    /// The digest of the key that `/status` asks for.
+    pub(crate) admin_key: Option<[u8; 32]>,
+    pub(crate) performance_mode: PerformanceMode,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) watched: Vec<PathBuf>,
+    effective: Vec<Effective>,
+    tokens: Vec<Secret>,
+    generated: Option<Vec<ApiKey>>,
+}
+
+impl Live {
+    /// The settings of `config`; what `before` still has of use goes on: counts of keys in use,
+    /// the upstream's connections and tokens, a key that was made up.
+    pub(crate) fn new(config: Config, before: Option<&Self>) -> Result<Self, SettingsError> {
+        let watched = config.watched_files().map(PathBuf::from).collect();
+        let made_up = before.and_then(|before| before.generated.clone());
+        let keys = match made_up {
+            Some(keys) if config.key_is_generated => keys,
+            _ => config.keys,
+        };
+        let tokens = config.upstream.tokens.clone();
+        let same = before.filter(|before| {
+            before.upstream_settings().eq(upstream_settings(&config.effective))
+                && before.tokens.iter().map(Secret::expose).eq(tokens.iter().map(Secret::expose))
+        });
+        let retry = config.upstream.retry.clone();
+        Ok(Self {
+            keys: Keys::new(&keys, before.map(|before| &before.keys)),
+            cors: Cors::new(config.cors_origins),
+            client: match same {
+                Some(before) => before.client.clone(),
+                None => Client::new(config.upstream)?,
+            },
+            models: config.models,
+            think_mode: config.think_mode,
+            limits: config.limits,
+            log: config.log,
+            shutdown: config.shutdown,
+            trusted_proxies: config.trusted_proxies,
+            admin_key: config.admin_key.map(|key| digest(key.expose().as_bytes())),
+            performance_mode: config.performance_mode,
+            retry,
+            watched,
+            effective: config.effective,
+            tokens,
+            generated: config.key_is_generated.then_some(keys),
+        })
+    }
+
+    /// The variables whose change `new` brings without effect.
+    pub(crate) fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
+        let value = |settings: &[Effective], name: &str| {
+            settings.iter().find(|s| s.name == name).map(|s| s.value.clone())
+        };
+        ["HOST", "PORT"]
+            .into_iter()
+            .filter(|name| value(&self.effective, name) != value(&new.effective, name))
+            .collect()
+    }
+
+    fn upstream_settings(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        upstream_settings(&self.effective)
+    }
+}
+
+/// The settings that make up the upstream client, its tokens aside.
+fn upstream_settings(effective: &[Effective]) -> impl Iterator<Item = (&'static str, &str)> {
+    let of_client = |name: &str| {
+        let timeout = matches!(name, "REQUEST_TIMEOUT" | "STREAM_TIMEOUT" | "STREAM_IDLE_TIMEOUT");
+        let retry = matches!(name, "MAX_RETRIES" | "RETRY_DELAY") || name.starts_with("RANDOM_");
+        name.starts_with("UPSTREAM_") || name == "ANON_TOKEN_ENABLED" || timeout || retry
+    };
+    effective
+        .iter()
+        .filter(move |setting| of_client(setting.name))
+        .map(|setting| (setting.name, setting.value.as_str()))
+}

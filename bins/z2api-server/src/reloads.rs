@@ -1,0 +1,97 @@
+//! Reads the settings again: at SIGHUP, and when the file of keys or models has changed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+use z2api_config::{Config, Flags};
+
+use crate::app::App;
+use crate::demo::Demo;
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// The task that reloads. Dropping it ends it.
+#[derive(Debug)]
+pub struct Reloads {
+    task: JoinHandle<()>,
+}
+
+impl Reloads {
+    /// Begins to heed SIGHUP and to watch the files.
+    ///
+    /// # Errors
+    /// If the signal cannot be heeded.
+    pub fn start(app: Arc<App>, flags: Flags, demo: Option<Demo>) -> std::io::Result<Self> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        // Ended by `Drop`.
+        let task = tokio::spawn(async move {
+            let mut look = interval(LOOK_EVERY);
+            look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut seen = stamps(&app);
+            loop {
+                tokio::select! {
+                    _ = hangup.recv() => {}
+                    _ = look.tick() => if stamps(&app) == seen { continue },
+                }
+                reload(&app, &flags, demo.as_ref());
+                seen = stamps(&app);
+            }
+        });
+        Ok(Self { task })
+    }
+}
+
+impl Drop for Reloads {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Takes new settings if they are good; bad ones change nothing and say why.
+fn reload(app: &App, flags: &Flags, demo: Option<&Demo>) {
+    let mut config = match Config::load(flags) {
+        Ok(config) => config,
+        Err(problems) => {
+            let problems = problems.to_string();
+            tracing::error!(
+                r#type = "reload",
+                problems,
+                "the new settings are bad: nothing has changed"
+            );
+            return;
+        }
+    };
+    if let Some(demo) = demo {
+        demo.apply(&mut config);
+    }
+    match app.reload(config) {
+        Ok(restart) if restart.is_empty() => {
+            tracing::info!(r#type = "reload", "the settings have been read again");
+        }
+        Ok(restart) => tracing::warn!(
+            r#type = "reload",
+            variables = restart.join(","),
+            "the settings have been read again; the changes of some need a restart"
+        ),
+        Err(error) => tracing::error!(
+            r#type = "reload",
+            error = %error,
+            "the new settings are bad: nothing has changed"
+        ),
+    }
+}
+
+/// When each watched file was last written, and its size.
+fn stamps(app: &App) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
+    let stamp = |path: &Path| {
+        let file = std::fs::metadata(path).ok()?;
+        Some((file.modified().ok()?, file.len()))
+    };
+    let live = app.live();
+    live.watched.iter().map(|path| (path.clone(), stamp(path))).collect()
+}

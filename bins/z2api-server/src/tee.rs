@@ -1,0 +1,47 @@
+//! Keeps what is said for the log, where the settings ask for it.
+
+use z2api_stream_transform::Sink;
+use z2api_wire::event::{FinishReason, ToolCallDelta, Usage};
+
+/// The most of an answer, or of a request's messages, that a log line holds, in bytes.
+pub(crate) const MAX_KEPT: usize = 8 * 1024;
+
+/// Hands everything on, and keeps a copy of the text if there is a place for it.
+#[derive(Debug)]
+pub(crate) struct Tee<'a, S> {
+    pub(crate) sink: &'a mut S,
+    pub(crate) kept: Option<&'a mut String>,
+}
+
+impl<S> Tee<'_, S> {
+    fn keep(&mut self, text: &str) {
+        if let Some(kept) = &mut self.kept {
+            let room = MAX_KEPT.saturating_sub(kept.len());
+            kept.push_str(&text[..text.floor_char_boundary(room.min(text.len()))]);
+        }
+    }
+}
+
+impl<S: Sink> Sink for Tee<'_, S> {
+    fn content(&mut self, text: &str) {
+        self.keep(text);
+        self.sink.content(text);
+    }
+
+    fn reasoning(&mut self, text: &str) {
+        self.keep(text);
+        self.sink.reasoning(text);
+    }
+
+    fn tool_call(&mut self, call: &ToolCallDelta<'_>) {
+        self.sink.tool_call(call);
+    }
+
+    fn event_end(&mut self) {
+        self.sink.event_end();
+    }
+
+    fn finish(&mut self, reason: FinishReason, usage: Option<&Usage>) {
+        self.sink.finish(reason, usage);
+    }
+}
