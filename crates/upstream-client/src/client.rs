@@ -9,6 +9,8 @@ use z2api_wire::chat::Chat;
 use z2api_wire::event::Dialect;
 
 use crate::attempt::{Attempts, FailedAttempt};
+use crate::breaker::Breaker;
+use crate::budget::Budget;
 use crate::clocks::after;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
@@ -37,6 +39,8 @@ struct Inner {
     attempts: Attempts,
     pool: Pool,
     retry: RetryPolicy,
+    budget: Budget,
+    breaker: Breaker,
 }
 
 /// An answer that has begun.
@@ -89,10 +93,12 @@ impl Client {
             let (transport, url) = (Arc::clone(&transport), endpoint.guest.clone());
             sources.push(Source::Guests(Guests::new(transport, headers.clone(), url)));
         }
-        let Settings { retry, timeouts, max_event_bytes: max_event, .. } = settings;
+        let Settings { retry, budget, breaker, timeouts, max_event_bytes: max_event, .. } =
+            settings;
+        let (budget, breaker) = (Budget::new(budget), Breaker::new(breaker));
         let pool = Pool::new(sources, retry.clone());
         let attempts = Attempts { transport, headers, endpoint, timeouts, max_event };
-        Ok(Self { inner: Arc::new(Inner { attempts, pool, retry }) })
+        Ok(Self { inner: Arc::new(Inner { attempts, pool, retry, budget, breaker }) })
     }
 
     /// The protocol it speaks.
@@ -117,7 +123,8 @@ impl Client {
     /// [`Failed`] with the last attempt's error. That the upstream refuses inside an answer of
     /// status 200 is an error too.
     pub async fn chat(&self, chat: &Chat) -> Result<Started, Failed> {
-        let Inner { attempts: upstream, pool, retry } = &*self.inner;
+        let Inner { attempts: upstream, pool, retry, budget, breaker } = &*self.inner;
+        budget.earn();
         let deadline = after(upstream.timeouts.first_event);
         let mut count = Count::default();
         let mut last = None;
@@ -126,25 +133,37 @@ impl Client {
                 Ok(lease) => lease,
                 Err(error) => return Err(count.failed(last.unwrap_or(error))),
             };
+            let pass = match breaker.pass() {
+                Ok(pass) => pass,
+                Err(error) => return Err(count.failed(last.unwrap_or(error))),
+            };
             count.attempts += 1;
             let failed = match timeout_at(deadline, upstream.ask(chat, lease.source())).await {
                 Ok(Ok(events)) => {
                     lease.answered();
+                    pass.answered();
                     return Ok(Started { events: events.hold(lease), attempts: count.attempts });
                 }
                 Ok(Err(failed)) => failed,
                 Err(_elapsed) => upstream.late().into(),
             };
             let FailedAttempt { error, generation } = failed;
+            pass.failed(&error);
             let again = lease.failed(&error, generation);
             drop(lease);
-            let Some(delay) = count.next(again, &error, retry, pool) else {
-                return Err(count.failed(error));
+            let delay = match count.next(again, &error, retry, pool) {
+                Next::Never => return Err(count.failed(error)),
+                Next::AtOnce => Duration::ZERO,
+                // A wait that ends after the deadline only makes the caller wait for the same
+                // error.
+                Next::After(delay)
+                    if delay >= deadline.saturating_duration_since(Instant::now())
+                        || !budget.spend() =>
+                {
+                    return Err(count.failed(error));
+                }
+                Next::After(delay) => delay,
             };
-            // A wait that ends after the deadline only makes the caller wait for the same error.
-            if delay >= deadline.saturating_duration_since(Instant::now()) {
-                return Err(count.failed(error));
-            }
             tracing::warn!(
                 "type" = "retry",
                 attempt = count.attempts,
@@ -168,30 +187,33 @@ struct Count {
     new_guest: bool,
 }
 
+/// What follows a failed attempt.
+enum Next {
+    Never,
+    /// Another attempt, which is no retry.
+    AtOnce,
+    /// A retry.
+    After(Duration),
+}
+
 impl Count {
-    /// How long to wait before the next attempt; None if there is to be none.
-    fn next(
-        &mut self,
-        again: Again,
-        error: &Error,
-        retry: &RetryPolicy,
-        pool: &Pool,
-    ) -> Option<Duration> {
+    /// Whether to ask again.
+    fn next(&mut self, again: Again, error: &Error, retry: &RetryPolicy, pool: &Pool) -> Next {
         match again {
             Again::Free if self.free < MAX_FREE => {
                 self.free += 1;
-                return Some(Duration::ZERO);
+                return Next::AtOnce;
             }
             Again::NewGuest if !std::mem::replace(&mut self.new_guest, true) => {
-                return Some(Duration::ZERO);
+                return Next::AtOnce;
             }
             Again::Free | Again::NewGuest | Again::Rested | Again::Untouched => {}
         }
         if !error.is_retryable() || self.retries >= retry.retries {
-            return None;
+            return Next::Never;
         }
         self.retries += 1;
-        Some(match again {
+        Next::After(match again {
             Again::Rested => pool.rest(),
             Again::Free | Again::NewGuest | Again::Untouched => {
                 retry.delay(self.retries - 1, error.retry_after())

@@ -23,7 +23,7 @@ pub(crate) fn of(error: &Error) -> Effect {
     let code = error.fault().and_then(|fault| fault.code.as_deref());
     match (error, code.and_then(codes::row_of)) {
         // A fetch of a guest's token is not about a token.
-        (Error::Guest(_), _) => Effect::Keep,
+        (Error::Guest(_) | Error::Unavailable { .. }, _) => Effect::Keep,
         (_, Some(row)) => row.effect,
         (Error::RateLimited { .. }, None) => Effect::Slow,
         (Error::QuotaExhausted { .. }, None) => Effect::Park,

@@ -35,6 +35,8 @@
 
 mod answer;
 mod attempt;
+mod breaker;
+mod budget;
 mod classify;
 mod client;
 mod clocks;
@@ -62,6 +64,8 @@ pub use z2api_wire::chat::Chat;
 pub use z2api_wire::event::{Dialect, Event, FinishReason, Phase, ToolCallDelta, Usage};
 pub use z2api_wire::fault::Fault;
 
+pub use crate::breaker::BreakerPolicy;
+pub use crate::budget::RetryBudget;
 pub use crate::client::{Client, Failed, Started};
 pub use crate::error::{Blocker, Error, Found, Owner, Verdict, Wait};
 pub use crate::events::EventStream;

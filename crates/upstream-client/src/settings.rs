@@ -5,6 +5,8 @@ use std::time::Duration;
 use z2api_wire::event::Dialect;
 use z2api_wire::sse;
 
+use crate::breaker::BreakerPolicy;
+use crate::budget::RetryBudget;
 use crate::dialect;
 use crate::endpoint::Endpoint;
 use crate::headers;
@@ -36,6 +38,10 @@ pub struct Settings {
     pub allow_http: bool,
     /// When to ask again. Default: see [`RetryPolicy`].
     pub retry: RetryPolicy,
+    /// How many retries there may be over all chats. Default: see [`RetryBudget`].
+    pub budget: RetryBudget,
+    /// When to leave the upstream alone. Default: see [`BreakerPolicy`].
+    pub breaker: BreakerPolicy,
     /// How long to wait. Default: see [`Timeouts`].
     pub timeouts: Timeouts,
     /// The largest single event accepted, in bytes; a larger one is an error. Default: 8 MiB.
@@ -54,6 +60,8 @@ impl Default for Settings {
             fe_version: "prod-fe-1.0.70".to_owned(),
             allow_http: false,
             retry: RetryPolicy::default(),
+            budget: RetryBudget::default(),
+            breaker: BreakerPolicy::default(),
             timeouts: Timeouts::default(),
             max_event_bytes: sse::DEFAULT_MAX_EVENT,
         }

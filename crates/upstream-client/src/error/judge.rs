@@ -13,6 +13,7 @@ impl Error {
             Self::Connect { .. } => "upstream_connect",
             Self::Certificate { .. } => "upstream_tls",
             Self::Disconnected { .. } => "upstream_disconnected",
+            Self::Unavailable { .. } => "upstream_unavailable",
             Self::Timeout { wait, .. } => match wait {
                 Wait::GuestToken => "upstream_guest_token_timeout",
                 Wait::FirstEvent => "upstream_first_event_timeout",
@@ -47,6 +48,7 @@ impl Error {
         match self {
             Self::Connect { .. }
             | Self::Disconnected { .. }
+            | Self::Unavailable { .. }
             | Self::RateLimited { .. }
             | Self::Empty
             | Self::Truncated => true,
@@ -76,6 +78,7 @@ impl Error {
             Self::Upstream { retry_after, .. }
             | Self::RateLimited { retry_after, .. }
             | Self::QuotaExhausted { retry_after, .. } => *retry_after,
+            Self::Unavailable { retry_after, .. } => Some(*retry_after),
             Self::Guest(error) => error.retry_after(),
             Self::Connect { .. }
             | Self::Certificate { .. }
@@ -121,6 +124,7 @@ impl Error {
                 Wait::End => Owner::Gateway,
             },
             Self::Guest(error) => error.owner(),
+            Self::Unavailable { last, .. } => last.owner(),
             Self::Connect { .. }
             | Self::Certificate { .. }
             | Self::Disconnected { .. }
@@ -147,6 +151,7 @@ impl Error {
             | Self::ContextLength { fault }
             | Self::ContentFilter { fault } => Some(fault),
             Self::Guest(error) => error.fault(),
+            Self::Unavailable { last, .. } => last.fault(),
             Self::Connect { .. }
             | Self::Certificate { .. }
             | Self::Disconnected { .. }

@@ -36,6 +36,15 @@ pub enum Error {
         /// The system's words.
         reason: String,
     },
+    /// The upstream failed so often in a row that it is left alone for a while. It was not asked.
+    #[error("the upstream is not asked for now, after many failures; the last was: {last}")]
+    Unavailable {
+        /// How long to wait before it is asked again.
+        retry_after: Duration,
+        /// The last failure.
+        #[source]
+        last: Box<Error>,
+    },
     /// A clock of [`Timeouts`](crate::Timeouts) ran out.
     #[error("{wait} within {limit:?}")]
     Timeout {

@@ -6,6 +6,7 @@ mod deadlines;
 mod fake;
 mod guests;
 mod log;
+mod outages;
 mod refusals;
 mod requests;
 mod stream;
