@@ -91,7 +91,12 @@ impl Client {
         let mut sources: Vec<Source> = given.map(Source::Given).collect();
         if sources.is_empty() {
             let (transport, url) = (Arc::clone(&transport), endpoint.guest.clone());
-            sources.push(Source::Guests(Guests::new(transport, headers.clone(), url)));
+            sources.push(Source::Guests(Guests::new(
+                transport,
+                headers.clone(),
+                url,
+                settings.retry.clone(),
+            )));
         }
         let Settings { retry, budget, breaker, timeouts, max_event_bytes: max_event, .. } =
             settings;
