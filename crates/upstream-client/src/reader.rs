@@ -13,6 +13,9 @@ use crate::error::Error;
 use crate::token::Token;
 use crate::transport::{Body, TransportError};
 
+/// The most that is decoded at once, in bytes.
+const MAX_READ: usize = 8 * 1024;
+
 /// What one read of the upstream gave.
 pub(crate) enum Read {
     /// Bytes without a whole event, or only comments.
@@ -28,7 +31,7 @@ pub(crate) enum Read {
 /// Reads one answer. Dropping it closes the connection, unless the answer's end has arrived.
 pub(crate) struct Reader {
     body: Option<Body>,
-    /// Bytes that were read before, to look at them.
+    /// Bytes that were read and not yet decoded.
     first: Bytes,
     decoder: Decoder,
     seen: Seen,
@@ -114,10 +117,20 @@ impl Reader {
         if self.outcome.is_some() { self.poll(cx, each) } else { Poll::Ready(Read::Nothing) }
     }
 
+    /// The next bytes, at most [`MAX_READ`]: a large read is handed over in parts, so that whoever
+    /// reads can stop between them.
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
-        if !self.first.is_empty() {
-            return Poll::Ready(Some(Ok(std::mem::take(&mut self.first))));
+        if self.first.is_empty() {
+            match ready!(self.poll_body(cx)) {
+                Some(Ok(bytes)) => self.first = bytes,
+                end => return Poll::Ready(end),
+            }
         }
+        let part = self.first.split_to(self.first.len().min(MAX_READ));
+        Poll::Ready(Some(Ok(part)))
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         loop {
             match ready!(body.as_mut().poll_frame(cx)) {
