@@ -20,6 +20,7 @@ pub struct Reply {
     framing: Framing,
     /// The body has come to its proper end.
     whole: bool,
+    largest_chunk: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +78,16 @@ impl Reply {
             (_, Some(length)) => Framing::Length(length.parse().expect("a length")),
             _ => Framing::UntilClose,
         };
-        Self { status, headers, socket, raw, body: Vec::new(), framing, whole: false }
+        Self {
+            status,
+            headers,
+            socket,
+            raw,
+            body: Vec::new(),
+            framing,
+            whole: false,
+            largest_chunk: 0,
+        }
     }
 
     /// The value of a header; its name in lower case.
@@ -128,6 +138,12 @@ impl Reply {
         events
     }
 
+    /// Reads to the end; answers the size of the largest chunk of the transfer coding, in bytes.
+    pub async fn largest_chunk(mut self) -> usize {
+        while self.more().await {}
+        self.largest_chunk
+    }
+
     /// Reads on; false at the end.
     async fn more(&mut self) -> bool {
         if self.decode() {
@@ -161,6 +177,7 @@ impl Reply {
                 while let Some(line) = find(&self.raw, b"\r\n") {
                     let size = std::str::from_utf8(&self.raw[..line]).expect("a chunk size");
                     let size = usize::from_str_radix(size.trim(), 16).expect("a chunk size");
+                    self.largest_chunk = self.largest_chunk.max(size);
                     if self.raw.len() < line + 2 + size + 2 {
                         break;
                     }

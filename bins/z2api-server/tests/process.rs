@@ -139,3 +139,151 @@ fn a_signal_lets_the_running_stream_finish() {
     assert!(rest.contains("data: [DONE]"), "{rest}");
     assert_eq!(demo.wait().code(), Some(0));
 }
+
+/// A folder that is gone with its holder.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("z2api-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> std::path::PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The status of an answer.
+fn status(mut socket: TcpStream) -> u16 {
+    let mut head = [0; 12];
+    socket.read_exact(&mut head).expect("an answer");
+    std::str::from_utf8(&head[9..]).unwrap().parse().unwrap()
+}
+
+#[test]
+fn check_prints_what_holds_and_where_it_came_from() {
+    let folder = Folder::new("check");
+    folder.write(".env", "MAX_RETRIES=2 # two\nDEFAULT_KEY=sk-0123456789abcdef\nMAX_RETRYS=1\n");
+    let mut check = program();
+    let output = check.arg("check").current_dir(&folder.0).env("PORT", "1").output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "PORT=1 (environment)",
+        "MAX_RETRIES=2 (.env)",
+        "DEFAULT_KEY=sk-0****cdef (.env)",
+        "HOST=0.0.0.0 (default)",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line} in {text}");
+    }
+    let warned = String::from_utf8(output.stderr).unwrap();
+    assert!(warned.contains("did you mean MAX_RETRIES"), "{warned}");
+    let bad = program().arg("check").env("PORT", "x").output().unwrap();
+    assert_eq!(bad.status.code(), Some(78));
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/.env.example");
+    let clean = program().args(["check", "--env-file", example]).output().unwrap();
+    assert!(clean.status.success() && clean.stderr.is_empty());
+}
+
+#[test]
+fn healthcheck_tells_by_its_exit_code_whether_the_gateway_serves() {
+    let demo = Demo::start(&[]);
+    let port = demo.address.rsplit(':').next().unwrap().to_owned();
+    let health =
+        |port: &str| program().arg("healthcheck").env("PORT", port).output().unwrap().status.code();
+    assert_eq!(health(&port), Some(0));
+    drop(demo);
+    assert_eq!(health(&port), Some(1));
+}
+
+#[test]
+fn version_tells_commit_and_date() {
+    let output = program().arg("--version").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("commit ") && text.contains("built 20"), "{text}");
+}
+
+#[test]
+fn a_hangup_takes_new_settings_and_bad_ones_change_nothing() {
+    let folder = Folder::new("reload");
+    let keys = folder.write("keys", "");
+    let settings = |key: &str, more: &str| {
+        folder.write(
+            "settings.env",
+            &format!("DEFAULT_KEY={key}\nAPI_KEYS_FILE={}\n{more}", keys.display()),
+        )
+    };
+    let path = settings("sk-old-key", "");
+    let mut program = program();
+    program.args(["--demo", "--env-file"]).arg(&path).env("PORT", "0");
+    let mut child = program.spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let address = line.trim().rsplit_once("http://").unwrap().1.to_owned();
+    let demo = Demo { child, address, stderr };
+    let until = |key: &str, expected: u16| {
+        let deadline = Instant::now() + PATIENCE;
+        while status(demo.post(key, true)) != expected {
+            assert!(Instant::now() < deadline, "{key} never got {expected}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let hangup = || {
+        let pid = demo.child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    };
+    let mut running = demo.post("sk-old-key", true);
+    let mut start = [0; 300];
+    running.read_exact(&mut start).unwrap();
+
+    settings("sk-new-key", "");
+    hangup();
+    until("sk-new-key", 200);
+    assert_eq!(status(demo.post("sk-old-key", true)), 401);
+
+    settings("sk-newest-key", "MAX_RETRIES=many\n");
+    hangup();
+    let made =
+        Command::new(env!("CARGO_BIN_EXE_z2api-server")).args(["keygen", "ann"]).output().unwrap();
+    let told = String::from_utf8(made.stderr).unwrap();
+    let key = told.lines().next().unwrap().rsplit(' ').next().unwrap().to_owned();
+    settings("sk-new-key", "");
+    // A change of the file is seen without a signal.
+    std::fs::write(&keys, made.stdout).unwrap();
+    until(&key, 200);
+    assert_eq!(status(demo.post("sk-newest-key", true)), 401, "bad settings changed nothing");
+
+    let mut rest = String::new();
+    running.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("data: [DONE]"), "the running request was not dropped");
+}
+
+#[test]
+fn debug_lines_come_when_asked_for_and_rust_log_wins() {
+    let debug_lines = |variables: &[(&str, &str)]| {
+        let mut demo = Demo::start(variables);
+        let mut socket = TcpStream::connect(&demo.address).unwrap();
+        socket.write_all(b"this is not HTTP\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer);
+        demo.terminate();
+        assert_eq!(demo.wait().code(), Some(0));
+        let mut stdout = String::new();
+        demo.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+        stdout.lines().filter(|line| line.contains("\"level\":\"DEBUG\"")).count()
+    };
+    assert_eq!(debug_lines(&[]), 0);
+    assert!(debug_lines(&[("DEBUG_MODE", "true")]) > 0);
+    assert_eq!(debug_lines(&[("DEBUG_MODE", "true"), ("RUST_LOG", "error")]), 0);
+}

@@ -1,0 +1,330 @@
+//! Each setting changed, and its effect seen from outside.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use z2api_config::{Config, Flags, VARIABLES, keygen};
+use z2api_tests::{Gateway, KEY, PATIENCE};
+use z2api_upstream_sim::{Plan, Script, fails_first, faults};
+use z2api_wire::event::Dialect;
+
+const PATH: &str = "/v1/chat/completions";
+
+fn piece(text: &str) -> String {
+    json!({"type": "chat:completion", "data": {"delta_content": text, "phase": "answer"}})
+        .to_string()
+}
+
+fn end() -> String {
+    json!({"type": "chat:completion", "data": {"phase": "done", "done": true}}).to_string()
+}
+
+fn fine() -> Script {
+    Script::events([piece("fine"), end()])
+}
+
+async fn web(plan: impl Plan, variables: &[(&str, &str)]) -> Gateway {
+    Gateway::with(Dialect::ZaiWeb, plan, variables).await
+}
+
+/// A file that is gone with its holder.
+struct TempFile(PathBuf);
+
+impl TempFile {
+    fn new(text: &str) -> Self {
+        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!("z2api-settings-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+async fn ask_with(gateway: &Gateway, key: &str, model: &str) -> (u16, Option<String>, Value) {
+    let bearer = format!("Bearer {key}");
+    let body = json!({"model": model, "messages": [{"role": "user", "content": "x"}]}).to_string();
+    let headers = [("authorization", bearer.as_str())];
+    let reply = gateway.send("POST", PATH, &headers, body.as_bytes()).await;
+    let wait = reply.header("retry-after").map(str::to_owned);
+    (reply.status, wait, reply.json().await)
+}
+
+#[tokio::test]
+async fn default_key_may_be_several() {
+    let gateway = web(fine(), &[("DEFAULT_KEY", "sk-first-key, sk-second-key")]).await;
+    for key in ["sk-first-key", "sk-second-key"] {
+        assert_eq!(ask_with(&gateway, key, "GLM-4.5").await.0, 200);
+    }
+    assert_eq!(ask_with(&gateway, KEY, "GLM-4.5").await.0, 401);
+    assert_eq!(ask_with(&gateway, "sk-first-key, sk-second-key", "GLM-4.5").await.0, 401);
+}
+
+#[tokio::test]
+async fn keys_of_the_file_have_names_and_limits() {
+    let keys: Vec<(String, String)> = ["ann", "bob", "cy", "dee"]
+        .map(|name| keygen(name).map(|(key, line)| (key.expose().to_owned(), line)).unwrap())
+        .into();
+    let limits = ["models=GLM-4.5", "per_minute=1", "concurrent=1", "expires=2020-01-01"];
+    let lines: Vec<String> =
+        keys.iter().zip(limits).map(|((_, line), limit)| format!("{line} {limit}\n")).collect();
+    let file = TempFile::new(&lines.concat());
+    let gateway = web(fine(), &[("API_KEYS_FILE", file.path())]).await;
+    let key = |at: usize| keys[at].0.as_str();
+
+    assert_eq!(ask_with(&gateway, key(0), "glm-4.5").await.0, 200);
+    let (status, _, body) = ask_with(&gateway, key(0), "GLM-4.6").await;
+    assert_eq!((status, &body["error"]["code"]), (403, &json!("model_not_allowed")));
+    let bearer = format!("Bearer {}", key(0));
+    let list = gateway.send("GET", "/v1/models", &[("authorization", &bearer)], b"").await;
+    assert_eq!(list.json().await["data"].as_array().unwrap().len(), 1);
+
+    assert_eq!(ask_with(&gateway, key(1), "GLM-4.5").await.0, 200);
+    let (status, wait, body) = ask_with(&gateway, key(1), "GLM-4.5").await;
+    assert_eq!((status, &body["error"]["code"]), (429, &json!("rate_limit_exceeded")));
+    assert!((1..=60).contains(&wait.unwrap().parse::<u32>().unwrap()));
+
+    gateway.sim.set_plan(fine().stall_after(1));
+    let bearer = format!("Bearer {}", key(2));
+    let body =
+        json!({"model": "GLM-4.5", "stream": true, "messages": [{"role": "user", "content": "x"}]});
+    let headers = [("authorization", bearer.as_str())];
+    let held = gateway.send("POST", PATH, &headers, body.to_string().as_bytes()).await;
+    assert_eq!(held.status, 200);
+    assert_eq!(ask_with(&gateway, key(2), "GLM-4.5").await.0, 429);
+    drop(held);
+    gateway.until(|gateway| gateway.in_flight() == 0).await;
+    gateway.sim.set_plan(fine());
+    assert_eq!(ask_with(&gateway, key(2), "GLM-4.5").await.0, 200);
+
+    assert_eq!(ask_with(&gateway, key(3), "GLM-4.5").await.0, 401);
+    let line = &gateway.lines("request", 1).await[0];
+    assert_eq!(line["key_name"], "ann");
+    assert!(!gateway.log.lines().join("").contains(key(0)));
+}
+
+#[tokio::test]
+async fn the_upstream_is_told_the_names_that_are_set() {
+    let names = [("UPSTREAM_USER_AGENT", "my-house/1"), ("UPSTREAM_FE_VERSION", "prod-fe-9")];
+    let gateway = web(fine(), &names).await;
+    assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 200);
+    let chat = &gateway.sim.chats()[0];
+    assert_eq!(chat.header("user-agent"), Some("my-house/1"));
+    assert_eq!(chat.header("x-fe-version"), Some("prod-fe-9"));
+}
+
+#[tokio::test]
+async fn the_dialect_can_be_forced() {
+    let api = Script::events([
+        r#"{"choices":[{"index":0,"delta":{"content":"fine"},"finish_reason":"stop"}]}"#,
+        "[DONE]",
+    ]);
+    let forced = [("UPSTREAM_DIALECT", "openai"), ("UPSTREAM_TOKEN", "t-1234")];
+    let gateway = web(api, &forced).await;
+    assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 200);
+    assert_eq!(gateway.sim.chats()[0].json()["model"], "glm-4.5");
+}
+
+#[test]
+fn without_guests_the_web_chat_needs_a_token() {
+    let load = |variables: &[(&str, &str)]| {
+        Config::from_lookup(&Flags::default(), &|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into())
+        })
+    };
+    let problems = load(&[("ANON_TOKEN_ENABLED", "false")]).unwrap_err();
+    assert_eq!(problems.0[0].variable, "UPSTREAM_TOKEN");
+    assert!(load(&[("ANON_TOKEN_ENABLED", "no"), ("UPSTREAM_TOKEN", "t")]).is_ok());
+    let plain = ("UPSTREAM_URL", "http://upstream.example/api/chat/completions");
+    assert_eq!(load(&[plain]).unwrap_err().0[0].variable, "UPSTREAM_URL");
+    assert!(load(&[plain, ("UPSTREAM_ALLOW_HTTP", "true")]).is_ok());
+}
+
+#[tokio::test]
+async fn several_tokens_stand_in_for_each_other() {
+    let refuse_first = z2api_upstream_sim::plan_fn(|request: &z2api_upstream_sim::Recorded| {
+        match request.header("authorization") {
+            Some("Bearer token-number-one") => faults::detail(401, "expired"),
+            _ => fine(),
+        }
+    });
+    let tokens = [("UPSTREAM_TOKEN", "token-number-one,token-number-two"), ("MAX_RETRIES", "0")];
+    let gateway = web(refuse_first, &tokens).await;
+    for _ in 0..3 {
+        assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn models_come_from_the_file_that_is_named() {
+    let file =
+        TempFile::new(r#"[{"name":"Mine","zai_web":"their-id","created":1,"thinking":"always"}]"#);
+    let gateway = web(fine(), &[("MODELS_FILE", file.path())]).await;
+    assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 404);
+    assert_eq!(gateway.chat("mine", json!({})).await.status, 200);
+    let asked = gateway.sim.chats()[0].json();
+    assert_eq!(
+        (&asked["model"], &asked["features"]["enable_thinking"]),
+        (&json!("their-id"), &json!(true))
+    );
+}
+
+#[tokio::test]
+async fn the_performance_mode_sets_what_is_not_set() {
+    for (mode, retries, delay, timeout, random) in [
+        ("fast", 1, 200, 10_000, "0-100ms"),
+        ("balanced", 3, 1000, 120_000, "100-500ms"),
+        ("secure", 5, 2000, 60_000, "500-1500ms"),
+    ] {
+        let unset = ["RETRY_DELAY", "RANDOM_DELAY_MIN", "RANDOM_DELAY_MAX"].map(|name| (name, ""));
+        let gateway = web(fine(), &[&[("PERFORMANCE_MODE", mode)], &unset[..]].concat()).await;
+        let health = gateway.get("/health").await.json().await;
+        assert_eq!(health["performance_mode"], mode);
+        let config = &health["config"];
+        assert_eq!(
+            (&config["max_retries"], &config["retry_delay"]),
+            (&json!(retries), &json!(delay))
+        );
+        assert_eq!(
+            (&config["request_timeout"], &config["random_delay"]),
+            (&json!(timeout), &json!(random))
+        );
+    }
+}
+
+#[tokio::test]
+async fn retries_are_as_many_and_as_late_as_set() {
+    let failure = || faults::detail(500, "oh");
+    let variables = [
+        ("MAX_RETRIES", "2"),
+        ("RETRY_DELAY", "20"),
+        ("RANDOM_DELAY_MIN", "5"),
+        ("RANDOM_DELAY_MAX", "5"),
+    ];
+    let gateway = web(failure(), &variables).await;
+    let asked = std::time::Instant::now();
+    assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 502);
+    // 20 ms, then 40 ms, and 5 ms more each.
+    assert!(asked.elapsed() >= Duration::from_millis(70));
+    assert_eq!(gateway.sim.chat_requests(), 3);
+    let gateway = web(fails_first(1, failure(), fine()), &[("MAX_RETRIES", "1")]).await;
+    assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_stream_may_take_its_time_and_no_more() {
+    let endless = Script::events([piece("on ")]).pace(Duration::from_millis(20)).endless();
+    let gateway = web(endless, &[("STREAM_TIMEOUT", "200")]).await;
+    let events = gateway.chat("GLM-4.5", json!({"stream": true})).await.events().await;
+    let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();
+    assert_eq!(last["error"]["code"], "upstream_lifetime_timeout");
+    assert!(events.len() > 2);
+}
+
+#[tokio::test]
+async fn the_stream_buffer_bounds_a_chunk_of_the_body() {
+    let events: Vec<String> = (0..400).map(|_| piece("0123456789")).chain([end()]).collect();
+    let at_once = Script::events(events).together();
+    let mut largest = Vec::new();
+    for size in ["1024", "1048576"] {
+        let gateway = web(at_once.clone(), &[("STREAM_BUFFER_SIZE", size)]).await;
+        let reply = gateway.chat("GLM-4.5", json!({"stream": true})).await;
+        let health = gateway.get("/health").await.json().await;
+        assert_eq!(health["config"]["stream_buffer_size"].to_string(), size);
+        largest.push(reply.largest_chunk().await);
+    }
+    assert!(largest[0] < largest[1], "{largest:?}");
+}
+
+#[tokio::test]
+async fn status_asks_for_the_admin_key_if_there_is_one() {
+    let gateway = web(fine(), &[("ADMIN_KEY", "an-admin-key")]).await;
+    assert_eq!(gateway.get("/status").await.status, 401);
+    let with = async |key: &str| {
+        let bearer = format!("Bearer {key}");
+        gateway.send("GET", "/status", &[("authorization", &bearer)], b"").await.status
+    };
+    assert_eq!((with("an-admin-key").await, with(KEY).await), (200, 401));
+    assert_eq!(gateway.get("/health").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_names_the_client() {
+    let headers = [("x-forwarded-for", "1.1.1.1, 2.2.2.2")];
+    for (trusted, expected) in
+        [("127.0.0.1", "2.2.2.2"), ("127.0.0.1,2.2.2.2", "1.1.1.1"), ("", "127.0.0.1")]
+    {
+        let gateway = web(fine(), &[("TRUSTED_PROXIES", trusted)]).await;
+        gateway.send("GET", "/health", &headers, b"").await.text().await;
+        assert_eq!(gateway.lines("response", 1).await[0]["client_ip"], expected);
+    }
+}
+
+#[tokio::test]
+async fn the_log_holds_what_is_asked_for_and_no_more() {
+    let quiet = web(fine(), &[("ENABLE_DETAILED_LOGGING", "false")]).await;
+    quiet.chat("GLM-4.5", json!({})).await.text().await;
+    assert_eq!(quiet.get("/status").await.json().await["total_requests"], 1);
+    assert!(quiet.log.lines().is_empty());
+
+    let full = web(fine(), &[("LOG_USER_MESSAGES", "true"), ("LOG_RESPONSE_CONTENT", "yes")]).await;
+    for stream in [true, false] {
+        full.chat("GLM-4.5", json!({"stream": stream})).await.text().await;
+    }
+    let (asked, answered) = (full.lines("request", 2).await, full.lines("response", 2).await);
+    for line in asked {
+        assert!(line["messages"].as_str().unwrap().contains("How do tides work?"), "{line}");
+    }
+    for line in answered {
+        assert_eq!(line["content"], "fine");
+    }
+    let long = web(fine(), &[("LOG_USER_MESSAGES", "true")]).await;
+    let body =
+        json!({"model": "GLM-4.5", "messages": [{"role": "user", "content": "é".repeat(9000)}]});
+    assert_eq!(long.post(&body).await.status, 200);
+    assert!(long.lines("request", 1).await[0]["messages"].as_str().unwrap().len() <= 8192);
+}
+
+#[tokio::test]
+async fn a_stop_may_be_delayed() {
+    let mut gateway = web(fine(), &[("SHUTDOWN_DELAY", "1")]).await;
+    assert_eq!(gateway.get("/health/ready").await.status, 200);
+    gateway.stop();
+    let not_ready = async || gateway.get("/health/ready").await.status == 503;
+    let waiting = async { while !not_ready().await {} };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("not ready");
+    assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 200, "it still serves");
+    assert_eq!(gateway.get("/health/live").await.status, 200);
+    gateway.stopped().await;
+}
+
+#[test]
+fn every_setting_is_changed_by_some_test() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"));
+    let files = std::fs::read_dir(folder).unwrap().filter_map(|entry| {
+        let path = entry.ok()?.path();
+        (path.extension()? == "rs").then_some(path)
+    });
+    let process = format!("{folder}/../bins/z2api-server/tests/process.rs");
+    let tests: String =
+        files.chain([process.into()]).map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let untested: Vec<&str> = VARIABLES
+        .iter()
+        .map(|variable| variable.name)
+        .filter(|name| {
+            !tests.contains(&format!("(\"{name}\"")) && !tests.contains(&format!("{name}="))
+        })
+        .collect();
+    assert!(untested.is_empty(), "no test changes {untested:?}");
+}
