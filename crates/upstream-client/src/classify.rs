@@ -12,6 +12,9 @@ use crate::error::{Blocker, Error, Verdict};
 use crate::reset_time;
 use crate::token::Token;
 
+/// The most of a refusal's body that is kept for the caller, in bytes.
+const MAX_BODY: usize = 4096;
+
 /// All that is known about a refusal.
 pub(crate) struct Refusal<'a> {
     pub(crate) dialect: Dialect,
@@ -20,6 +23,8 @@ pub(crate) struct Refusal<'a> {
     pub(crate) fault: Fault,
     /// The body is a web page.
     pub(crate) html: bool,
+    /// The body as text, unless it is a web page.
+    pub(crate) body: String,
     pub(crate) retry_after: Option<Duration>,
     /// What was sent, to be masked where the upstream repeats it.
     pub(crate) token: Option<&'a Token>,
@@ -28,7 +33,8 @@ pub(crate) struct Refusal<'a> {
 impl<'a> Refusal<'a> {
     /// An error event inside an answer of status 200.
     pub(crate) fn in_band(dialect: Dialect, fault: Fault, token: Option<&'a Token>) -> Self {
-        Self { dialect, status: None, fault, html: false, retry_after: None, token }
+        let body = String::new();
+        Self { dialect, status: None, fault, html: false, body, retry_after: None, token }
     }
 
     /// The error body of an answer. Status 200 says nothing: the error counts as in-band.
@@ -45,7 +51,9 @@ impl<'a> Refusal<'a> {
             message: if html { String::new() } else { plain_text(body) },
         });
         let status = (status != 200).then_some(status);
-        Self { dialect, status, fault, html, retry_after, token }
+        let shown = if html { b"" } else { &body[..body.len().min(MAX_BODY)] };
+        let body = String::from_utf8_lossy(shown).into_owned();
+        Self { dialect, status, fault, html, body, retry_after, token }
     }
 
     /// The status that counts: HTTP's, or a code that is one where HTTP said 200.
@@ -67,24 +75,27 @@ impl<'a> Refusal<'a> {
     }
 
     fn by_class(self, class: Class) -> Error {
-        let Self { status, fault, retry_after, .. } = self;
+        let Self { status, fault, retry_after, body, .. } = self;
+        let body = body.into_boxed_str();
         match class {
             Class::Transient => {
-                Error::Upstream { status, fault, verdict: Verdict::Transient, retry_after }
+                let verdict = Verdict::Transient;
+                Error::Upstream { status, fault, verdict, retry_after, body }
             }
             Class::Refused => {
-                Error::Upstream { status, fault, verdict: Verdict::Final, retry_after }
+                let verdict = Verdict::Final;
+                Error::Upstream { status, fault, verdict, retry_after, body }
             }
-            Class::Unauthorized => Error::Unauthorized { fault },
-            Class::RateLimited => Error::RateLimited { retry_after, fault },
+            Class::Unauthorized => Error::Unauthorized { status, fault, body },
+            Class::RateLimited => Error::RateLimited { status, retry_after, fault, body },
             Class::Quota => {
                 let retry_after = retry_after.or_else(|| reset_time::of(&fault.message));
-                Error::QuotaExhausted { retry_after, fault }
+                Error::QuotaExhausted { status, retry_after, fault, body }
             }
-            Class::BadRequest => Error::BadRequest { status, fault },
-            Class::ModelNotFound => Error::ModelNotFound { fault },
-            Class::ContextLength => Error::ContextLength { fault },
-            Class::ContentFilter => Error::ContentFilter { fault },
+            Class::BadRequest => Error::BadRequest { status, fault, body },
+            Class::ModelNotFound => Error::ModelNotFound { status, fault, body },
+            Class::ContextLength => Error::ContextLength { status, fault, body },
+            Class::ContentFilter => Error::ContentFilter { status, fault, body },
             Class::Captcha => Error::Blocked { by: Blocker::Captcha },
         }
     }
@@ -115,9 +126,11 @@ impl<'a> Refusal<'a> {
     fn clean(&mut self) {
         if looks_like_html(self.fault.message.as_bytes()) {
             self.fault.message.clear();
+            self.body.clear();
         }
         if let Some(token) = self.token.map(Token::text).filter(|token| !token.is_empty()) {
             self.fault.message = self.fault.message.replace(token, "****");
+            self.body = self.body.replace(token, "****");
             self.fault.code = self.fault.code.take().filter(|code| !code.contains(token));
         }
     }
@@ -231,6 +244,20 @@ mod tests {
         let error = Refusal::in_band(Dialect::OpenAi, fault, Some(&token)).into_error();
         assert_eq!(error.fault().unwrap().message, "bad token ****!");
         let error = self::error(Dialect::OpenAi, 500, r#"{"detail":" <html>secret</html>"}"#);
-        assert_eq!(error.fault().unwrap().message, "");
+        assert_eq!((error.fault().unwrap().message.as_str(), error.body()), ("", ""));
+    }
+
+    #[test]
+    fn status_and_body_are_kept_bounded_and_without_our_token_or_html() {
+        let token = Token::given("sk-123").unwrap();
+        let body = r#"{"error":{"code":"1302","message":"sk-123 is too fast"},"request_id":"r"}"#;
+        let dialect = Dialect::OpenAi;
+        let refusal = Refusal::from_body(dialect, 429, body.as_bytes(), None, Some(&token));
+        let error = refusal.into_error();
+        assert_eq!((error.status(), error.body()), (Some(429), &*body.replace("sk-123", "****")));
+        let error = self::error(dialect, 500, &"é".repeat(MAX_BODY));
+        assert_eq!((error.status(), error.body().len()), (Some(500), MAX_BODY));
+        let error = self::error(dialect, 502, "<html>secret</html>");
+        assert_eq!((error.status(), error.body()), (Some(502), ""));
     }
 }

@@ -7,7 +7,6 @@ use ::http::HeaderMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use z2api_wire::chat::Chat;
-use z2api_wire::fault::Fault;
 use z2api_wire::openai::request::Message;
 
 use crate::dialect::Outgoing;
@@ -15,6 +14,9 @@ use crate::error::Error;
 
 pub(super) fn request(chat: &Chat) -> Result<Outgoing, Error> {
     let user = |user: &&str| (6..=128).contains(&user.chars().count());
+    // "none" is the one choice beside "auto" that the upstream can be held to: by no tools.
+    let no_tools = chat.tool_choice.as_deref().is_some_and(|choice| choice.get() == "\"none\"");
+    let given = if no_tools { Vec::new() } else { given_tools(chat)? };
     let body = Body {
         model: &chat.model,
         messages: &chat.messages,
@@ -25,13 +27,15 @@ pub(super) fn request(chat: &Chat) -> Result<Outgoing, Error> {
         top_p: chat.top_p,
         max_tokens: chat.max_tokens,
         stop: chat.stop.first().map(|word| [word.as_str()]),
-        tools: tools(chat)?,
-        tool_choice: chat.tool_choice.as_deref(),
+        tool_stream: !given.is_empty() && streams_tools(&chat.model),
+        tools: with_search(given, chat),
+        tool_choice: chat.tool_choice.as_deref().filter(|_| !no_tools),
         response_format: chat.response_format.as_deref(),
         user_id: chat.user.as_deref().filter(user),
     };
-    let body = serde_json::to_vec(&body)
-        .map_err(|error| bad(format!("the request cannot be written as JSON: {error}")))?;
+    let body = serde_json::to_vec(&body).map_err(|error| {
+        Error::unsent(None, format!("the request cannot be written as JSON: {error}"))
+    })?;
     Ok(Outgoing { headers: HeaderMap::new(), body })
 }
 
@@ -50,6 +54,8 @@ struct Body<'a> {
     max_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stop: Option<[&'a str; 1]>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    tool_stream: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Tool<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,21 +95,34 @@ struct WebSearch {
     enable: bool,
 }
 
-fn tools(chat: &Chat) -> Result<Vec<Tool<'_>>, Error> {
+/// The client's tools.
+fn given_tools(chat: &Chat) -> Result<Vec<&RawValue>, Error> {
     let given: Option<Vec<&RawValue>> = match &chat.tools {
         Some(tools) => serde_json::from_str(tools.get())
-            .map_err(|_| bad("tools must be an array".to_owned()))?,
+            .map_err(|_| Error::unsent(None, "tools must be an array"))?,
         None => None,
     };
-    let mut tools: Vec<_> = given.unwrap_or_default().into_iter().map(Tool::Given).collect();
+    Ok(given.unwrap_or_default())
+}
+
+fn with_search<'a>(given: Vec<&'a RawValue>, chat: &Chat) -> Vec<Tool<'a>> {
+    let mut tools: Vec<_> = given.into_iter().map(Tool::Given).collect();
     if chat.search {
         tools.push(Tool::Search { kind: "web_search", web_search: WebSearch { enable: true } });
     }
-    Ok(tools)
+    tools
 }
 
-fn bad(message: String) -> Error {
-    Error::BadRequest { status: None, fault: Fault { code: None, message } }
+/// Whether a model sends the arguments of a tool call in pieces if asked to (`tool_stream`):
+/// GLM-4.6 and later. Others send them in one piece, and may not know the parameter.
+fn streams_tools(model: &str) -> bool {
+    let version = || {
+        let name = model.to_ascii_lowercase();
+        let version = name.strip_prefix("glm-")?.split(['-', ':']).next()?.trim_end_matches('v');
+        let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
+        Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
+    };
+    version().is_some_and(|version| version >= (4, 6))
 }
 
 #[cfg(test)]
@@ -152,6 +171,51 @@ mod tests {
         assert_eq!(request(&chat).err().unwrap().kind(), "bad_request");
         chat.tools = raw("null");
         assert!(written(&chat).get("tools").is_none());
+    }
+
+    #[test]
+    fn tool_calls_come_in_pieces_where_the_model_can() {
+        for (model, streams) in [
+            ("glm-4.6", true),
+            ("GLM-4.7-flash", true),
+            ("glm-4.6v", true),
+            ("glm-5", true),
+            ("glm-4.5", false),
+            ("glm-4.5-air", false),
+            ("glm-4-32b", false),
+            ("other-9", false),
+        ] {
+            let mut chat = Chat::ask(model, "hi");
+            assert!(written(&chat).get("tool_stream").is_none(), "{model} without tools");
+            chat.tools = raw(r#"[{"type":"function"}]"#);
+            let written = written(&chat);
+            assert_eq!(written.get("tool_stream").is_some_and(|on| on == true), streams, "{model}");
+        }
+    }
+
+    #[test]
+    fn no_tool_choice_means_no_tools_but_the_search() {
+        let mut chat = Chat::ask("m", "hi");
+        chat.tools = raw(r#"[{"type":"function"}]"#);
+        chat.tool_choice = raw(r#""none""#);
+        assert!(
+            written(&chat).get("tools").is_none() && written(&chat).get("tool_choice").is_none()
+        );
+        chat.search = true;
+        assert_eq!(written(&chat)["tools"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn images_are_passed_through() {
+        let parts = json!([
+            {"type": "text", "text": "what is it?"},
+            {"type": "image_url", "image_url": {"url": "https://host/a.png"}},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+        ]);
+        let mut chat = Chat::ask("glm-4.5v", "");
+        let message = json!({"role": "user", "content": parts});
+        chat.messages = vec![serde_json::from_value(message.clone()).unwrap()];
+        assert_eq!(written(&chat)["messages"], json!([message]));
     }
 
     #[test]

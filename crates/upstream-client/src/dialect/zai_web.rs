@@ -89,15 +89,15 @@ pub(super) fn refusal(refusal: &Refusal<'_>) -> Option<Error> {
         return blocked(Blocker::Firewall);
     }
     if text.contains("concurrency") || text.contains("并发") {
-        let (retry_after, fault) = (refusal.retry_after, refusal.fault.clone());
-        return Some(Error::RateLimited { retry_after, fault });
+        let (status, retry_after) = (refusal.status, refusal.retry_after);
+        let (fault, body) = (refusal.fault.clone(), refusal.body.as_str().into());
+        return Some(Error::RateLimited { status, retry_after, fault, body });
     }
     None
 }
 
 fn unwritable(error: &serde_json::Error) -> Error {
-    let message = format!("the request cannot be written as JSON: {error}");
-    Error::BadRequest { status: None, fault: z2api_wire::fault::Fault { code: None, message } }
+    Error::unsent(None, format!("the request cannot be written as JSON: {error}"))
 }
 
 #[cfg(test)]

@@ -138,6 +138,66 @@ impl Error {
         }
     }
 
+    /// The HTTP status of the upstream's answer. None if it gave none, and for an error inside an
+    /// answer of status 200.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Upstream { status, .. }
+            | Self::RateLimited { status, .. }
+            | Self::QuotaExhausted { status, .. }
+            | Self::Unauthorized { status, .. }
+            | Self::ModelNotFound { status, .. }
+            | Self::BadRequest { status, .. }
+            | Self::ContextLength { status, .. }
+            | Self::ContentFilter { status, .. } => *status,
+            Self::Redirected { status } => Some(*status),
+            Self::Guest(error) => error.status(),
+            Self::Unavailable { last, .. } => last.status(),
+            Self::Connect { .. }
+            | Self::Certificate { .. }
+            | Self::Disconnected { .. }
+            | Self::Timeout { .. }
+            | Self::Blocked { .. }
+            | Self::Empty
+            | Self::Truncated
+            | Self::Malformed(_)
+            | Self::NotAStream { .. } => None,
+        }
+    }
+
+    /// The body of the upstream's refusal as text: bounded, without HTML and without our token.
+    /// Empty if there was none. It may quote the caller's request: not for logs.
+    pub fn body(&self) -> &str {
+        match self {
+            Self::Upstream { body, .. }
+            | Self::RateLimited { body, .. }
+            | Self::QuotaExhausted { body, .. }
+            | Self::Unauthorized { body, .. }
+            | Self::ModelNotFound { body, .. }
+            | Self::BadRequest { body, .. }
+            | Self::ContextLength { body, .. }
+            | Self::ContentFilter { body, .. } => body,
+            Self::Guest(error) => error.body(),
+            Self::Unavailable { last, .. } => last.body(),
+            Self::Connect { .. }
+            | Self::Certificate { .. }
+            | Self::Disconnected { .. }
+            | Self::Timeout { .. }
+            | Self::Blocked { .. }
+            | Self::Empty
+            | Self::Truncated
+            | Self::Malformed(_)
+            | Self::NotAStream { .. }
+            | Self::Redirected { .. } => "",
+        }
+    }
+
+    /// A mistake of the caller's that is found before the request is sent.
+    pub(crate) fn unsent(code: Option<&str>, message: impl Into<String>) -> Self {
+        let fault = Fault { code: code.map(str::to_owned), message: message.into() };
+        Self::BadRequest { status: None, fault, body: Box::default() }
+    }
+
     /// What the upstream said, in its own words. They may quote the caller's request; a token of
     /// ours in them is masked, and HTML is left out.
     pub fn fault(&self) -> Option<&Fault> {
@@ -145,11 +205,11 @@ impl Error {
             Self::Upstream { fault, .. }
             | Self::RateLimited { fault, .. }
             | Self::QuotaExhausted { fault, .. }
-            | Self::Unauthorized { fault }
-            | Self::ModelNotFound { fault }
+            | Self::Unauthorized { fault, .. }
+            | Self::ModelNotFound { fault, .. }
             | Self::BadRequest { fault, .. }
-            | Self::ContextLength { fault }
-            | Self::ContentFilter { fault } => Some(fault),
+            | Self::ContextLength { fault, .. }
+            | Self::ContentFilter { fault, .. } => Some(fault),
             Self::Guest(error) => error.fault(),
             Self::Unavailable { last, .. } => last.fault(),
             Self::Connect { .. }

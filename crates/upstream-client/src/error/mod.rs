@@ -64,34 +64,57 @@ pub enum Error {
         verdict: Verdict,
         /// How long it asks to wait.
         retry_after: Option<Duration>,
+        /// The body of its answer as text, bounded, without HTML and without our token. Empty if the
+        /// error came inside an answer of status 200, or the request was not sent.
+        body: Box<str>,
     },
     /// Too many requests at once or in a time.
-    #[error("the upstream's rate limit is reached{}", Detail(None, .fault))]
+    #[error("the upstream's rate limit is reached{}", Detail(*.status, .fault))]
     RateLimited {
+        /// The HTTP status; None if the error came inside an answer of status 200.
+        status: Option<u16>,
         /// How long it asks to wait.
         retry_after: Option<Duration>,
         /// What it said.
         fault: Fault,
+        /// The body of its answer as text, bounded, without HTML and without our token. Empty if the
+        /// error came inside an answer of status 200, or the request was not sent.
+        body: Box<str>,
     },
     /// The account has used up what it may use, or is in arrears. Waiting seconds does not help.
-    #[error("the upstream account's quota is exhausted{}", Detail(None, .fault))]
+    #[error("the upstream account's quota is exhausted{}", Detail(*.status, .fault))]
     QuotaExhausted {
+        /// The HTTP status; None if the error came inside an answer of status 200.
+        status: Option<u16>,
         /// How long it asks to wait.
         retry_after: Option<Duration>,
         /// What it said.
         fault: Fault,
+        /// The body of its answer as text, bounded, without HTML and without our token. Empty if the
+        /// error came inside an answer of status 200, or the request was not sent.
+        body: Box<str>,
     },
     /// The upstream does not accept our token.
-    #[error("the upstream does not accept the token{}", Detail(None, .fault))]
+    #[error("the upstream does not accept the token{}", Detail(*.status, .fault))]
     Unauthorized {
+        /// The HTTP status; None if the error came inside an answer of status 200.
+        status: Option<u16>,
         /// What it said.
         fault: Fault,
+        /// The body of its answer as text, bounded, without HTML and without our token. Empty if the
+        /// error came inside an answer of status 200, or the request was not sent.
+        body: Box<str>,
     },
     /// The upstream has no such model.
-    #[error("the upstream has no such model{}", Detail(None, .fault))]
+    #[error("the upstream has no such model{}", Detail(*.status, .fault))]
     ModelNotFound {
+        /// The HTTP status; None if the error came inside an answer of status 200.
+        status: Option<u16>,
         /// What it said.
         fault: Fault,
+        /// The body of its answer as text, bounded, without HTML and without our token. Empty if the
+        /// error came inside an answer of status 200, or the request was not sent.
+        body: Box<str>,
     },
     /// The request itself is wrong.
     #[error("the upstream finds the request wrong{}", Detail(*.status, .fault))]
@@ -100,18 +123,31 @@ pub enum Error {
         status: Option<u16>,
         /// What is wrong with it.
         fault: Fault,
+        /// The body of its answer as text, bounded, without HTML and without our token. Empty if the
+        /// error came inside an answer of status 200, or the request was not sent.
+        body: Box<str>,
     },
     /// The conversation is longer than the model can read.
-    #[error("the conversation is too long for the model{}", Detail(None, .fault))]
+    #[error("the conversation is too long for the model{}", Detail(*.status, .fault))]
     ContextLength {
+        /// The HTTP status; None if the error came inside an answer of status 200.
+        status: Option<u16>,
         /// What it said.
         fault: Fault,
+        /// The body of its answer as text, bounded, without HTML and without our token. Empty if the
+        /// error came inside an answer of status 200, or the request was not sent.
+        body: Box<str>,
     },
     /// A filter of the upstream refused the request.
-    #[error("the upstream's content filter refused the request{}", Detail(None, .fault))]
+    #[error("the upstream's content filter refused the request{}", Detail(*.status, .fault))]
     ContentFilter {
+        /// The HTTP status; None if the error came inside an answer of status 200.
+        status: Option<u16>,
         /// What it said.
         fault: Fault,
+        /// The body of its answer as text, bounded, without HTML and without our token. Empty if the
+        /// error came inside an answer of status 200, or the request was not sent.
+        body: Box<str>,
     },
     /// The upstream keeps unattended clients out. It is not worked around.
     #[error("{by}; the official API (api.z.ai/api/paas/v4, with an API key) is open to programs")]
@@ -175,12 +211,13 @@ mod tests {
             fault,
             verdict: Verdict::Transient,
             retry_after: None,
+            body: Box::default(),
         };
         assert_eq!(error.to_string(), "the upstream failed (status 500, code 1234)");
         let fault = Fault { code: Some("a code with <b>words</b>".into()), message: String::new() };
         assert_eq!(
-            Error::Unauthorized { fault }.to_string(),
-            "the upstream does not accept the token"
+            Error::Unauthorized { status: Some(401), fault, body: Box::default() }.to_string(),
+            "the upstream does not accept the token (status 401)"
         );
     }
 

@@ -198,7 +198,8 @@ impl Drop for Place<'_> {
 
 fn no_turn() -> Error {
     let message = "as many requests are in flight as the upstream allows".to_owned();
-    Error::RateLimited { retry_after: None, fault: Fault { code: None, message } }
+    let fault = Fault { code: None, message };
+    Error::RateLimited { status: None, retry_after: None, fault, body: Box::default() }
 }
 
 fn status_of(position: usize, slot: &Slot, now: Instant) -> TokenStatus {

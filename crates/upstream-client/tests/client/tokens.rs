@@ -35,7 +35,7 @@ async fn another_is_asked(status: u16, code: &'static str) -> TokenState {
 async fn another_token_is_asked_at_once() {
     let dead = another_is_asked(401, "1002").await;
     let TokenState::Dead { reason } = dead else { panic!("{dead:?}") };
-    assert_eq!(reason, "the upstream does not accept the token (code 1002)");
+    assert_eq!(reason, "the upstream does not accept the token (status 401, code 1002)");
 
     let parked = another_is_asked(429, "1308").await;
     assert!(matches!(parked, TokenState::Parked { .. }), "{parked:?}");
