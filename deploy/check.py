@@ -117,7 +117,7 @@ def dockerfile_build():
     assert not fixed, f"fixed: {fixed}"
     builds = re.findall(r"cargo build[^&\n]*", everything)
     assert builds and all("--locked" in build for build in builds), builds
-    assert "ARG SOURCE_DATE_EPOCH" in everything
+    assert "ARG SOURCE_DATE_EPOCH" in everything and "ARG Z2API_COMMIT" in everything
     assert not re.search(r"^(ARG|ENV) .*(KEY|TOKEN|SECRET)", everything, re.M), "a secret in the image"
     manifest = tomllib.loads((TOP / "Cargo.toml").read_text("utf-8"))
     version = re.search(r"ARG RUST_VERSION=(\S+)", everything).group(1)

@@ -181,6 +181,22 @@ async fn models_come_from_the_file_that_is_named() {
 }
 
 #[tokio::test]
+async fn a_model_may_have_a_limit_of_its_own() {
+    let file = TempFile::new(
+        r#"[{"name":"Few","zai_web":"few","created":1,"thinking":"optional","concurrency":1},
+            {"name":"Many","zai_web":"many","created":1,"thinking":"never"}]"#,
+    );
+    let stuck = z2api_upstream_sim::plan_fn(|request: &z2api_upstream_sim::Recorded| {
+        if request.json()["model"] == "few" { fine().stall_after(1) } else { fine() }
+    });
+    let variables = [("MODELS_FILE", file.path()), ("QUEUE_TIMEOUT", "100")];
+    let gateway = web(stuck, &variables).await;
+    let _held = gateway.chat("Few", json!({"stream": true})).await;
+    assert_eq!(gateway.chat("Few-Thinking", json!({})).await.status, 503, "all variants together");
+    assert_eq!(gateway.chat("Many", json!({})).await.status, 200);
+}
+
+#[tokio::test]
 async fn the_performance_mode_sets_what_is_not_set() {
     for (mode, retries, delay, timeout, random) in [
         ("fast", 1, 200, 10_000, "0-100ms"),

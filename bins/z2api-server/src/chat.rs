@@ -50,8 +50,9 @@ pub(crate) async fn complete(
         Err(error) => return refuse(record, &error),
     };
     let waited = Instant::now();
-    let slot = match app.admission.admit().await {
-        Ok(permit) => Slot::new(permit, share),
+    let of_model = live.models.get(&question.id.model).and_then(|model| live.limit_of(model));
+    let slot = match Slot::take(&app.admission, of_model, share).await {
+        Ok(slot) => slot,
         Err(rejected) => return refuse(record, &rejected.into()),
     };
     record.queued(waited.elapsed());

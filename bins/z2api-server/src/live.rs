@@ -1,10 +1,12 @@
 //! The settings that can change while the gateway runs. A request keeps those it began with.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use z2api_admission::Admission;
 use z2api_config::{ApiKey, Config, Effective, Limits, Log, PerformanceMode, Shutdown, digest};
-use z2api_stream_transform::{ModelTable, ThinkMode};
+use z2api_stream_transform::{Model, ModelTable, ThinkMode};
 use z2api_upstream_client::{Client, RetryPolicy, Secret, SettingsError};
 
 use crate::auth::Keys;
@@ -17,6 +19,8 @@ pub(crate) struct Live {
     pub(crate) cors: Cors,
     pub(crate) client: Client,
     pub(crate) models: ModelTable,
+    /// Of models with a limit of their own, by their id in the `zai-web` dialect.
+    model_limits: HashMap<String, Admission>,
     pub(crate) think_mode: ThinkMode,
     pub(crate) limits: Limits,
     pub(crate) log: Log,
@@ -55,6 +59,7 @@ impl Live {
                 Some(before) => before.client.clone(),
                 None => Client::new(config.upstream)?,
             },
+            model_limits: model_limits(&config.models, config.admission, before),
             models: config.models,
             think_mode: config.think_mode,
             limits: config.limits,
@@ -71,6 +76,11 @@ impl Live {
         })
     }
 
+    /// The limit of a model's own, if it has one.
+    pub(crate) fn limit_of(&self, model: &Model) -> Option<&Admission> {
+        self.model_limits.get(&model.zai_web)
+    }
+
     /// The variables whose change `new` brings without effect.
     pub(crate) fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
         let value = |settings: &[Effective], name: &str| {
@@ -85,6 +95,23 @@ impl Live {
     fn upstream_settings(&self) -> impl Iterator<Item = (&'static str, &str)> {
         upstream_settings(&self.effective)
     }
+}
+
+/// The limits of models; those that were there before keep their counts.
+fn model_limits(
+    models: &ModelTable,
+    settings: z2api_admission::Settings,
+    before: Option<&Live>,
+) -> HashMap<String, Admission> {
+    let limited = models.iter().filter_map(|model| Some((model, model.concurrency?.get())));
+    let limits = limited.map(|(model, limit)| {
+        let known = before.and_then(|before| before.limit_of(model));
+        let admission = known.cloned().unwrap_or_else(|| Admission::new(settings));
+        admission.set_limit(limit);
+        admission.set_queue(settings.queue, settings.queue_timeout);
+        (model.zai_web.clone(), admission)
+    });
+    limits.collect()
 }
 
 /// The settings that make up the upstream client, its tokens aside.

@@ -1,6 +1,7 @@
 //! The models that clients may ask for, and what each is upstream. The table is data.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 
 use serde::Deserialize;
 use z2api_wire::event::Dialect;
@@ -26,6 +27,9 @@ pub struct Model {
     pub mcp_servers: Vec<String>,
     /// Whether it sees images.
     pub vision: bool,
+    /// How many of its requests may be in flight, all variants together. None: as many as there
+    /// are slots.
+    pub concurrency: Option<NonZeroUsize>,
     /// Unix time in seconds.
     pub created: u64,
 }
@@ -54,6 +58,7 @@ struct Row {
     search: Vec<String>,
     #[serde(default)]
     vision: bool,
+    concurrency: Option<NonZeroUsize>,
     created: u64,
 }
 
@@ -75,6 +80,7 @@ impl Row {
             search: false,
             mcp_servers: Vec::new(),
             vision: self.vision,
+            concurrency: self.concurrency,
             created: self.created,
         };
         let mut models = vec![base.clone()];
