@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use z2api_admission::Admission;
 use z2api_config::{ApiKey, Config, Effective, Limits, Log, PerformanceMode, Shutdown, digest};
+use z2api_observability::memory_ceiling;
 use z2api_stream_transform::{Model, ModelTable, ThinkMode};
 use z2api_upstream_client::{Client, RetryPolicy, Secret, SettingsError};
 
@@ -39,7 +40,9 @@ pub(crate) struct Live {
 impl Live {
     /// The settings of `config`; what `before` still has of use goes on: counts of keys in use,
     /// the upstream's connections and tokens, a key that was made up.
-    pub(crate) fn new(config: Config, before: Option<&Self>) -> Result<Self, SettingsError> {
+    pub(crate) fn new(mut config: Config, before: Option<&Self>) -> Result<Self, SettingsError> {
+        let ceiling = memory_ceiling().unwrap_or(u64::MAX);
+        config.limits.memory = config.limits.memory.min(ceiling);
         let watched = config.watched_files().map(PathBuf::from).collect();
         let made_up = before.and_then(|before| before.generated.clone());
         let keys = match made_up {

@@ -100,7 +100,7 @@ pub const VARIABLES: &[Variable] = &[
     v(
         "MEMORY_LIMIT_MB",
         "2048",
-        "Resident memory above which new chat requests are refused with 503.",
+        "Resident memory, in MiB, above which new chat requests are refused with 503. Never more than the control group allows.",
     ),
     v("MAX_BODY_MB", "32", "The largest request body, in MiB."),
     v(

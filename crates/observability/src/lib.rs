@@ -16,7 +16,7 @@ pub use counters::Counters;
 pub use id::RequestId;
 pub use line::{RequestLine, ResponseLine, now};
 pub use mask::mask_key;
-pub use memory::resident_memory;
+pub use memory::{memory_ceiling, resident_memory};
 pub use record::{Asked, RequestRecord};
 pub use sink::{LogGuard, LogSink, MemoryLog};
 pub use trace::{LogFilter, check_filter, subscriber};
