@@ -52,6 +52,11 @@ impl GuestBook {
         number.is_some_and(|number| number <= self.lock().revoked)
     }
 
+    /// Whether the token is a guest's, of whatever worth.
+    pub(crate) fn is_guest(token: &str) -> bool {
+        token.starts_with(PREFIX)
+    }
+
     /// The answer of the guest endpoint; with a token, about its owner.
     pub(crate) fn answer(&self, token: Option<&str>) -> Script {
         let mut inner = self.lock();

@@ -27,6 +27,7 @@
 mod compress;
 mod demo;
 pub mod faults;
+mod files;
 mod guests;
 mod inbox;
 mod log;

@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     Chat(Dialect),
     /// Who the token belongs to; without one, a new guest.
     Guest,
+    /// A file of a user's.
+    File,
     /// A chat path, asked by a method it does not know.
     WrongMethod,
     /// Anything else.
@@ -42,6 +44,7 @@ impl Kind {
             Some(dialect) if method == "POST" => Self::Chat(dialect),
             Some(Dialect::ZaiWeb | Dialect::OpenAi) => Self::WrongMethod,
             None if method == "GET" && path == "/api/v1/auths/" => Self::Guest,
+            None if method == "POST" && path == "/api/v1/files/" => Self::File,
             None => Self::Unknown,
         }
     }
@@ -59,6 +62,12 @@ mod tests {
         assert_eq!(chat("/api/paas/v4/chat/completions"), Kind::Chat(Dialect::OpenAi));
         assert_eq!(chat("/chat/completions/"), Kind::Unknown);
         assert_eq!(Kind::of("GET", "/api/chat/completions"), Kind::WrongMethod);
+    }
+
+    #[test]
+    fn files_are_posted() {
+        assert_eq!(Kind::of("POST", "/api/v1/files/"), Kind::File);
+        assert_eq!(Kind::of("GET", "/api/v1/files/"), Kind::Unknown);
     }
 
     #[test]

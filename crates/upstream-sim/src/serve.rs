@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    faults,
+    faults, files,
     guests::GuestBook,
     inbox::Inbox,
     log::{Answering, Log},
@@ -81,6 +81,7 @@ impl Shared {
                 let plan = self.plan.read().unwrap_or_else(PoisonError::into_inner).clone();
                 plan.answer(request)
             }
+            (Kind::File, token) => files::answer(token, request),
             (Kind::WrongMethod, _) => faults::detail(405, "Method Not Allowed"),
             (Kind::Unknown, _) => faults::detail(404, "Not Found"),
         }
