@@ -59,18 +59,22 @@ pub(crate) async fn open(
     }
 }
 
-/// Reads a small JSON answer whole: the guest record.
+/// Reads a small JSON answer whole: the record of a guest or a file.
 ///
 /// # Errors
 /// Whatever the answer is instead. The caller bounds the time.
-pub(crate) async fn small(mut answer: Response<Body>, dialect: Dialect) -> Result<Bytes, Error> {
+pub(crate) async fn small(
+    mut answer: Response<Body>,
+    dialect: Dialect,
+    token: Option<&Token>,
+) -> Result<Bytes, Error> {
     let status = answer.status();
     if status.is_redirection() {
         return Err(Error::Redirected { status: status.as_u16() });
     }
     let body = bounded(&mut answer, Bytes::new()).await;
-    if status != 200 {
-        return Err(refused(dialect, &answer, &body, None));
+    if status != 200 && status != 201 {
+        return Err(refused(dialect, &answer, &body, token));
     }
     if looks_like_html(&body) {
         return Err(html(dialect));

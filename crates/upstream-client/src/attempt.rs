@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use ::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use ::http::{Method, Request};
+use ::http::{Method, Request, Response, Uri};
 use bytes::Bytes;
 use z2api_wire::chat::Chat;
 
 use crate::answer;
-use crate::dialect;
+use crate::dialect::{self, Outgoing, Uploaded};
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Wait};
+use crate::error::{Error, Found, Wait};
 use crate::events::EventStream;
 use crate::pool::Source;
 use crate::settings::Timeouts;
 use crate::token::Token;
-use crate::transport::Transport;
+use crate::transport::{Body, Transport};
 
 /// What every attempt of a client needs.
 pub(crate) struct Attempts {
@@ -25,6 +25,14 @@ pub(crate) struct Attempts {
     pub(crate) endpoint: Endpoint,
     pub(crate) timeouts: Timeouts,
     pub(crate) max_event: usize,
+}
+
+/// What one chat has sent ahead, so that a retry need not.
+#[derive(Default)]
+pub(crate) struct SentAhead {
+    /// With which token.
+    by: Option<String>,
+    files: Vec<Uploaded>,
 }
 
 /// An attempt that failed.
@@ -46,29 +54,73 @@ impl Attempts {
         &self,
         chat: &Chat,
         source: &Source,
+        sent: &mut SentAhead,
     ) -> Result<EventStream, FailedAttempt> {
-        let token = match source {
-            Source::Given(token) => token.clone(),
-            Source::Guests(guests) => guests.token().await?,
+        let (token, guest) = match source {
+            Source::Given(token) => (token.clone(), false),
+            Source::Guests(guests) => (guests.token().await?, true),
         };
         let generation = token.generation();
-        self.ask_as(&token, chat).await.map_err(|error| FailedAttempt { error, generation })
+        let asked = async {
+            self.send_ahead(chat, &token, guest, sent).await?;
+            self.ask_as(&token, chat, &sent.files).await
+        };
+        asked.await.map_err(|error| FailedAttempt { error, generation })
     }
 
-    async fn ask_as(&self, token: &Token, chat: &Chat) -> Result<EventStream, Error> {
-        let outgoing = dialect::request(&self.endpoint, chat)?;
-        let mut request = Request::new(Bytes::from(outgoing.body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.endpoint.chat.clone();
-        let headers = request.headers_mut();
-        headers.extend(self.headers.clone());
-        headers.extend(outgoing.headers);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(AUTHORIZATION, token.header());
-        let answer = self.transport.send(request).await?;
+    async fn ask_as(
+        &self,
+        token: &Token,
+        chat: &Chat,
+        files: &[Uploaded],
+    ) -> Result<EventStream, Error> {
+        let outgoing = dialect::request(&self.endpoint, chat, files)?;
+        let answer = self.post(&self.endpoint.chat, outgoing, token).await?;
         let token = Some(token.clone());
         let reader = answer::open(answer, self.endpoint.dialect, self.max_event, token).await?;
         EventStream::begin(reader, &self.timeouts).await
+    }
+
+    /// Sends what has to be there before the chat. Files belong to a token: with another, they are
+    /// sent again.
+    async fn send_ahead(
+        &self,
+        chat: &Chat,
+        token: &Token,
+        guest: bool,
+        sent: &mut SentAhead,
+    ) -> Result<(), Error> {
+        if sent.by.as_deref() == Some(token.text()) {
+            return Ok(());
+        }
+        let mut files = Vec::new();
+        for attachment in dialect::attachments(self.endpoint.dialect, chat, guest)? {
+            let outgoing = dialect::upload(&attachment)?;
+            let answer = self.post(&self.endpoint.files, outgoing, token).await?;
+            let record = answer::small(answer, self.endpoint.dialect, Some(token)).await?;
+            let file = dialect::uploaded(&attachment, &record)
+                .ok_or(Error::NotAStream { found: Found::Json })?;
+            files.push(file);
+        }
+        *sent = SentAhead { by: Some(token.text().to_owned()), files };
+        Ok(())
+    }
+
+    async fn post(
+        &self,
+        url: &Uri,
+        outgoing: Outgoing,
+        token: &Token,
+    ) -> Result<Response<Body>, Error> {
+        let mut request = Request::new(Bytes::from(outgoing.body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = url.clone();
+        let headers = request.headers_mut();
+        headers.extend(self.headers.clone());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.extend(outgoing.headers);
+        headers.insert(AUTHORIZATION, token.header());
+        Ok(self.transport.send(request).await?)
     }
 
     /// The error of a deadline that is over.

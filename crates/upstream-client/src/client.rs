@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use z2api_wire::chat::Chat;
 use z2api_wire::event::Dialect;
 
-use crate::attempt::{Attempts, FailedAttempt};
+use crate::attempt::{Attempts, FailedAttempt, SentAhead};
 use crate::breaker::Breaker;
 use crate::budget::Budget;
 use crate::clocks::after;
@@ -132,7 +132,7 @@ impl Client {
         budget.earn();
         let deadline = after(upstream.timeouts.first_event);
         let mut count = Count::default();
-        let mut last = None;
+        let (mut last, mut sent) = (None, SentAhead::default());
         loop {
             let lease = match pool.take(&chat.model, deadline).await {
                 Ok(lease) => lease,
@@ -143,7 +143,9 @@ impl Client {
                 Err(error) => return Err(count.failed(last.unwrap_or(error))),
             };
             count.attempts += 1;
-            let failed = match timeout_at(deadline, upstream.ask(chat, lease.source())).await {
+            let failed = match timeout_at(deadline, upstream.ask(chat, lease.source(), &mut sent))
+                .await
+            {
                 Ok(Ok(events)) => {
                     lease.answered();
                     pass.answered();

@@ -12,6 +12,8 @@ pub(crate) struct Endpoint {
     pub(crate) chat: Uri,
     /// Where a guest's token is to be had (`zai-web` only).
     pub(crate) guest: Uri,
+    /// Where files are sent (`zai-web` only).
+    pub(crate) files: Uri,
     pub(crate) dialect: Dialect,
     /// `scheme://host[:port]`, as in an `Origin` header.
     pub(crate) origin: String,
@@ -35,15 +37,21 @@ impl Endpoint {
         chat.set_fragment(None);
         let dialect = settings.dialect.unwrap_or_else(|| dialect_of(&chat));
         let origin = chat.origin().ascii_serialization();
-        let guest = guest_of(&chat);
-        let uri = |url: Url| url.as_str().parse::<Uri>().map_err(|_| problem("is too long"));
-        Ok(Self { chat: uri(chat)?, guest: uri(guest)?, dialect, origin })
+        let uri = |url: &Url| url.as_str().parse::<Uri>().map_err(|_| problem("is too long"));
+        Ok(Self {
+            guest: uri(&beside(&chat, "/api/v1/auths/"))?,
+            files: uri(&beside(&chat, "/api/v1/files/"))?,
+            chat: uri(&chat)?,
+            dialect,
+            origin,
+        })
     }
 }
 
-fn guest_of(chat: &Url) -> Url {
+/// Another path of the same server.
+fn beside(chat: &Url, path: &str) -> Url {
     let mut url = chat.clone();
-    url.set_path("/api/v1/auths/");
+    url.set_path(path);
     url.set_query(None);
     url
 }

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use ::http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER};
 use jiff::Timestamp;
+use serde::Serialize;
 use uuid::Uuid;
 use z2api_wire::chat::Chat;
 use z2api_wire::zai::{BackgroundTasks, Features, Params, WebRequest};
 
 use crate::classify::Refusal;
-use crate::dialect::Outgoing;
+use crate::dialect::{Outgoing, Uploaded, zai_files};
 use crate::endpoint::Endpoint;
 use crate::error::{Blocker, Error};
 use crate::settings::{Settings, SettingsError};
@@ -30,14 +31,20 @@ pub(super) fn common_headers(
     ]))
 }
 
-pub(super) fn request(endpoint: &Endpoint, chat: &Chat) -> Result<Outgoing, Error> {
+pub(super) fn request(
+    endpoint: &Endpoint,
+    chat: &Chat,
+    files: &[Uploaded],
+) -> Result<Outgoing, Error> {
+    let referring = (!files.is_empty()).then(|| zai_files::refer(&chat.messages, files));
+    let message_id = Uuid::new_v4().to_string();
     let chat_id = Uuid::new_v4().to_string();
     let id = Uuid::new_v4().to_string();
     let now = Timestamp::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
     let request = WebRequest {
         stream: true,
         model: &chat.model,
-        messages: &chat.messages,
+        messages: referring.as_deref().unwrap_or(&chat.messages),
         params: Params {
             temperature: chat.temperature,
             top_p: chat.top_p,
@@ -62,10 +69,25 @@ pub(super) fn request(endpoint: &Endpoint, chat: &Chat) -> Result<Outgoing, Erro
             ("{{USER_NAME}}", "Guest".to_owned()),
         ]),
     };
-    let body = serde_json::to_vec(&request).map_err(|error| unwritable(&error))?;
+    let body = if files.is_empty() {
+        serde_json::to_vec(&request)
+    } else {
+        let files = files.iter().map(|file| zai_files::reference(file, &message_id)).collect();
+        serde_json::to_vec(&WithFiles { request, files, current_user_message_id: &message_id })
+    };
+    let body = body.map_err(|error| unwritable(&error))?;
     let referer = HeaderValue::from_str(&format!("{}/c/{chat_id}", endpoint.origin));
     let headers = referer.into_iter().map(|referer| (REFERER, referer)).collect();
     Ok(Outgoing { headers, body })
+}
+
+/// A request that refers to files.
+#[derive(Serialize)]
+struct WithFiles<'a> {
+    #[serde(flatten)]
+    request: WebRequest<'a>,
+    files: Vec<zai_files::Reference<'a>>,
+    current_user_message_id: &'a str,
 }
 
 /// The refusals of the web chat say what they are in several ways at once.
@@ -142,7 +164,7 @@ mod tests {
     fn written(chat: &Chat) -> (Value, HeaderMap) {
         let settings = Settings::default();
         let endpoint = Endpoint::new(&settings).unwrap();
-        let outgoing = request(&endpoint, chat).unwrap();
+        let outgoing = request(&endpoint, chat, &[]).unwrap();
         (serde_json::from_slice(&outgoing.body).unwrap(), outgoing.headers)
     }
 

@@ -184,7 +184,7 @@ impl Guests {
         *request.uri_mut() = self.inner.url.clone();
         request.headers_mut().extend(self.inner.headers.clone());
         let answer = self.inner.transport.send(request).await?;
-        let body = answer::small(answer, Dialect::ZaiWeb).await?;
+        let body = answer::small(answer, Dialect::ZaiWeb, None).await?;
         serde_json::from_slice(&body).map_err(|_| no_token())
     }
 

@@ -5,6 +5,7 @@ mod certificates;
 mod deadlines;
 mod fake;
 mod guests;
+mod images;
 mod log;
 mod outages;
 mod refusals;
