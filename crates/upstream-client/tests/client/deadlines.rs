@@ -5,7 +5,7 @@ use std::time::Duration;
 use z2api_upstream_client::{Client, Dialect};
 use z2api_upstream_sim::{Guests, Script, Sim};
 
-use crate::support::{LONG, SHORT, ask, client, drain, framed, settings, web_text};
+use crate::support::{LONG, SHORT, WEB_DONE, ask, client, drain, framed, settings, web_text};
 
 const NEVER: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(5);
@@ -98,4 +98,15 @@ async fn a_reader_that_was_away_does_not_time_the_upstream_out() {
         let event = futures::StreamExt::next(&mut events).await.unwrap().unwrap();
         assert_eq!(crate::support::answer(&[event]), text);
     }
+}
+
+#[tokio::test]
+async fn no_other_clock_cuts_a_stream_that_goes_on() {
+    let texts = [web_text("x"), web_text("y"), web_text("z"), WEB_DONE.to_owned()];
+    let sim = Sim::start(Script::events(texts).head_after(TICK * 8).pace(TICK * 8)).await.unwrap();
+    let mut settings = settings(&sim, Dialect::ZaiWeb);
+    settings.timeouts.connect = TICK * 4;
+    settings.timeouts.first_event = LONG;
+    let (events, error) = drain(ask(&Client::new(settings).unwrap()).await.unwrap().events).await;
+    assert_eq!((crate::support::answer(&events).as_str(), error), ("xyz", None));
 }

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod certificates;
+mod cuts;
 mod deadlines;
 mod fake;
 mod guests;
@@ -10,6 +11,7 @@ mod log;
 mod outages;
 mod refusals;
 mod requests;
+mod storms;
 mod stream;
 mod support;
 mod tokens;
