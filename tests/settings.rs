@@ -276,6 +276,42 @@ async fn status_asks_for_the_admin_key_if_there_is_one() {
 }
 
 #[tokio::test]
+async fn metrics_are_served_unless_they_are_off() {
+    let gateway = web(fine(), &[]).await;
+    gateway.chat("glm-4.5", json!({"stream": true})).await.text().await;
+    gateway.chat("made-up-by-a-client", json!({})).await.text().await;
+    gateway.get("/made-up-by-a-client").await.text().await;
+    gateway.lines("response", 3).await;
+    let reply = gateway.get("/metrics").await;
+    assert!(reply.header("content-type").unwrap().starts_with("application/openmetrics-text"));
+    let text = reply.text().await;
+    for line in [
+        "z2api_requests_total{route=\"chat_completions\",model=\"GLM-4.5\",status=\"200\",owner=\"none\"} 1",
+        "z2api_requests_total{route=\"chat_completions\",model=\"\",status=\"404\",owner=\"client\"} 1",
+        "z2api_requests_total{route=\"unknown\",model=\"\",status=\"404\",owner=\"client\"} 1",
+        "z2api_failures_total{kind=\"model_not_found\"} 1",
+        "z2api_requests_in_flight 0",
+        "z2api_requests_limit 1000",
+        "z2api_request_duration_seconds_count{model=\"GLM-4.5\"} 1",
+        "z2api_upstream_tokens{state=\"ok\"} 1",
+        "# EOF",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line} in {text}");
+    }
+    assert!(!text.contains("made-up"), "no label is a client's invention");
+    let off = web(fine(), &[("ENABLE_METRICS", "false")]).await;
+    assert_eq!(off.get("/metrics").await.status, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_is_logged_from_time_to_time() {
+    let gateway = web(fine(), &[]).await;
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    let line = &gateway.lines("status", 1).await[0];
+    assert_eq!((&line["level"], &line["current_connections"]), (&json!("INFO"), &json!(0)));
+}
+
+#[tokio::test]
 async fn a_trusted_proxy_names_the_client() {
     let headers = [("x-forwarded-for", "1.1.1.1, 2.2.2.2")];
     for (trusted, expected) in

@@ -185,7 +185,7 @@ impl Answer {
         self.transform.abort(&mut self.chunks);
         self.chunks.error(&error.body());
         if let Some(record) = &mut self.record {
-            record.fail(error.status.as_u16(), error.log_text());
+            record.fail(error.failure());
         }
         self.upstream = Upstream::Over;
     }

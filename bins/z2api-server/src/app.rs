@@ -1,14 +1,14 @@
 //! What all requests share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use z2api_admission::Admission;
 use z2api_config::Config;
-use z2api_observability::{Counters, LogFilter, LogSink};
-use z2api_upstream_client::SettingsError;
+use z2api_observability::{Counters, LogFilter, LogSink, Readings};
+use z2api_upstream_client::{Client, SettingsError, TokenState};
 
 use crate::live::Live;
 use crate::memory::Memory;
@@ -22,6 +22,8 @@ pub struct App {
     pub(crate) counters: Arc<Counters>,
     pub(crate) log: LogSink,
     log_filter: Option<LogFilter>,
+    /// Open client connections.
+    pub(crate) connections: AtomicUsize,
     /// Told to stop: not ready for new work any more.
     pub(crate) stopping: AtomicBool,
     /// Set when running requests are out of time.
@@ -57,6 +59,7 @@ impl App {
             counters: Arc::new(Counters::default()),
             log,
             log_filter,
+            connections: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
             out_of_time: watch::Sender::new(false),
         }))
@@ -86,6 +89,22 @@ impl App {
         self.admission.in_flight()
     }
 
+    /// What the metrics read off at the moment of asking.
+    pub(crate) fn readings(&self) -> Readings {
+        let live = self.live();
+        Readings {
+            in_flight: self.in_flight(),
+            queued: self.admission.queued(),
+            limit: self.admission.limit(),
+            connections: self.connections.load(Relaxed),
+            memory: self.memory.resident(),
+            memory_limit: live.limits.memory,
+            log_dropped: self.log.dropped(),
+            uptime: self.counters.uptime(),
+            tokens: token_states(&live.client),
+        }
+    }
+
     /// The settings as they are now.
     pub(crate) fn live(&self) -> Arc<Live> {
         self.live.load_full()
@@ -95,4 +114,18 @@ impl App {
     pub(crate) fn is_ready(&self) -> bool {
         !self.stopping.load(Relaxed) && !self.memory.is_short(self.live().limits.memory)
     }
+}
+
+/// How many of the upstream's tokens are in each state.
+fn token_states(client: &Client) -> Vec<(&'static str, usize)> {
+    let tokens = client.tokens();
+    let count = |wanted: fn(&TokenState) -> bool| {
+        tokens.iter().filter(|token| wanted(&token.state)).count()
+    };
+    vec![
+        ("ok", count(|state| matches!(state, TokenState::Ok))),
+        ("cooling", count(|state| matches!(state, TokenState::Cooling { .. }))),
+        ("parked", count(|state| matches!(state, TokenState::Parked { .. }))),
+        ("dead", count(|state| matches!(state, TokenState::Dead { .. }))),
+    ]
 }

@@ -83,7 +83,10 @@ async fn ask(
     record.asked(asked(&request, &caller, &headers, live.log.messages));
     let mode = think_mode(&request, &headers)?.unwrap_or(live.think_mode);
     let dialect = live.client.dialect();
-    record.route(dialect_name(dialect), mode.as_str());
+    record.manner(dialect_name(dialect), mode.as_str());
+    if let Some(model) = live.models.get(&request.model) {
+        record.model(&model.name);
+    }
     let stream = request.stream.unwrap_or(false);
     let wants_usage = request.stream_options.and_then(|options| options.include_usage);
     let id = AnswerId {
@@ -223,6 +226,7 @@ pub(crate) fn note_end(transform: &Transform, record: &mut RequestRecord) {
         record.usage(usage.prompt_tokens, usage.completion_tokens);
     }
     let (unknown, divergences) = (transform.unknown_events(), transform.edit_divergences());
+    record.metrics().odd_events(unknown, divergences);
     if unknown > 0 || divergences > 0 {
         tracing::info!(
             r#type = "upstream_shape",

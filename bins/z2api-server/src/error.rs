@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use z2api_admission::{Reason, Rejected};
+use z2api_observability::{Failure, Owner};
 use z2api_stream_transform::{RequestError, TransformError};
 use z2api_upstream_client::Error as UpstreamError;
 use z2api_wire::openai::error::{ErrorBody, ErrorObject};
@@ -25,12 +26,15 @@ pub(crate) struct ApiError {
     kind: &'static str,
     code: Option<&'static str>,
     pub(crate) param: Option<Box<str>>,
-    pub(crate) message: String,
+    pub(crate) message: Box<str>,
     /// For the log, where it must differ from the message.
     log: Option<Box<str>>,
     retry_after: Option<Duration>,
     /// Whether OpenAI's SDKs should try again by themselves. None: as they see fit.
     should_retry: Option<bool>,
+    owner: Owner,
+    /// The kind for the metrics; mostly the code.
+    log_kind: &'static str,
 }
 
 impl ApiError {
@@ -45,10 +49,12 @@ impl ApiError {
             kind,
             code: Some(code),
             param: None,
-            message: message.into(),
+            message: message.into().into_boxed_str(),
             log: None,
             retry_after: None,
             should_retry: None,
+            owner: if status.is_client_error() { Owner::Client } else { Owner::Gateway },
+            log_kind: code,
         }
     }
 
@@ -62,7 +68,7 @@ impl ApiError {
     }
 
     pub(crate) fn invalid(param: Option<&str>, message: impl Into<String>) -> Self {
-        let error = Self::request(StatusCode::BAD_REQUEST, "", message);
+        let error = Self::request(StatusCode::BAD_REQUEST, "invalid_request", message);
         Self { code: None, param: param.map(Box::from), ..error }
     }
 
@@ -174,6 +180,16 @@ impl ApiError {
         }
     }
 
+    /// The error as the record of its request keeps it.
+    pub(crate) fn failure(&self) -> Failure {
+        Failure {
+            status: self.status.as_u16(),
+            kind: self.log_kind,
+            owner: self.owner,
+            text: self.log_text(),
+        }
+    }
+
     /// The error object, as JSON.
     pub(crate) fn body(&self) -> Vec<u8> {
         let error = ErrorObject {
@@ -249,7 +265,7 @@ impl From<&TransformError> for ApiError {
         };
         let message = "The upstream's answer cannot be passed on.";
         let error = Self::new(StatusCode::BAD_GATEWAY, "upstream_error", code, message);
-        Self { should_retry: Some(false), ..error }
+        Self { should_retry: Some(false), owner: Owner::Upstream, ..error }
     }
 }
 
@@ -280,10 +296,18 @@ impl From<&UpstreamError> for ApiError {
             E::Timeout { .. } => gateway(StatusCode::GATEWAY_TIMEOUT),
             E::Unauthorized { .. } => {
                 let mut mapped = gateway(StatusCode::BAD_GATEWAY);
-                mapped.message.push_str(" Your key for this gateway is fine; whoever runs it has to set UPSTREAM_TOKEN.");
+                let advice =
+                    "Your key for this gateway is fine; whoever runs it has to set UPSTREAM_TOKEN.";
+                mapped.message = format!("{} {advice}", mapped.message).into();
                 mapped
             }
             _ => gateway(StatusCode::BAD_GATEWAY),
+        };
+        mapped.log_kind = code;
+        mapped.owner = match error.owner() {
+            z2api_upstream_client::Owner::Caller => Owner::Client,
+            z2api_upstream_client::Owner::Gateway => Owner::Gateway,
+            z2api_upstream_client::Owner::Upstream => Owner::Upstream,
         };
         mapped.log = Some(format!("{code}: {error}").into());
         if mapped.status == StatusCode::TOO_MANY_REQUESTS {

@@ -1,13 +1,17 @@
 //! What the gateway tells about itself: health, status, models.
 
-use http::{HeaderMap, StatusCode};
+use std::sync::atomic::Ordering::Relaxed;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 use z2api_observability::now;
+use z2api_upstream_client::{TokenState, TokenStatus};
 use z2api_wire::openai::models::{Model, ModelList};
 
 use crate::app::App;
 use crate::auth::shows;
-use crate::body::{Response, json};
+use crate::body::{Response, json, json_bytes};
 use crate::error::ApiError;
 use crate::live::Live;
 
@@ -93,6 +97,49 @@ struct Status {
     uptime_seconds: u64,
     queued: usize,
     log_lines_dropped: u64,
+    client_connections: usize,
+    tokens: Vec<Token>,
+}
+
+#[derive(Serialize)]
+struct StatusLine {
+    timestamp: String,
+    level: &'static str,
+    r#type: &'static str,
+    #[serde(flatten)]
+    status: Status,
+}
+
+/// A token of the upstream's, by its place in the settings.
+#[derive(Serialize)]
+struct Token {
+    position: usize,
+    guest: bool,
+    state: &'static str,
+    in_flight: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds_left: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl Token {
+    fn new(token: &TokenStatus) -> Self {
+        let (state, left, reason) = match &token.state {
+            TokenState::Ok => ("ok", None, None),
+            TokenState::Cooling { left, reason } => ("cooling", Some(left), Some(reason)),
+            TokenState::Parked { left, reason } => ("parked", Some(left), Some(reason)),
+            TokenState::Dead { reason } => ("dead", None, Some(reason)),
+        };
+        Self {
+            position: token.position,
+            guest: token.guest,
+            state,
+            in_flight: token.in_flight,
+            seconds_left: left.map(|left| left.as_secs()),
+            reason: reason.cloned(),
+        }
+    }
 }
 
 /// `GET /health/live`: the process serves.
@@ -111,11 +158,21 @@ pub(crate) fn ready(app: &App) -> Response {
 
 /// `GET /status`.
 pub(crate) fn status(app: &App, live: &Live, headers: &HeaderMap) -> Result<Response, ApiError> {
-    const MIB: u64 = 1024 * 1024;
     if live.admin_key.is_some_and(|expected| !shows(headers, &expected)) {
         return Err(ApiError::no_admin_key());
     }
-    let status = Status {
+    Ok(json(StatusCode::OK, &status_of(app, live)))
+}
+
+/// The status as a line of the log.
+pub(crate) fn status_line(app: &App, live: &Live) -> impl Serialize + use<> {
+    let (timestamp, status) = (now(), status_of(app, live));
+    StatusLine { timestamp, level: "INFO", r#type: "status", status }
+}
+
+fn status_of(app: &App, live: &Live) -> Status {
+    const MIB: u64 = 1024 * 1024;
+    Status {
         current_connections: app.in_flight(),
         max_connections: app.admission.limit(),
         memory_usage_mb: app.memory.resident().div_ceil(MIB),
@@ -125,8 +182,24 @@ pub(crate) fn status(app: &App, live: &Live, headers: &HeaderMap) -> Result<Resp
         uptime_seconds: app.counters.uptime().as_secs(),
         queued: app.admission.queued(),
         log_lines_dropped: app.log.dropped(),
-    };
-    Ok(json(StatusCode::OK, &status))
+        client_connections: app.connections.load(Relaxed),
+        tokens: live.client.tokens().iter().map(Token::new).collect(),
+    }
+}
+
+/// `GET /metrics`, in OpenMetrics' text form.
+pub(crate) fn metrics(app: &App, live: &Live, headers: &HeaderMap) -> Result<Response, ApiError> {
+    if !live.metrics {
+        return Err(ApiError::unknown_path("/metrics"));
+    }
+    if live.admin_key.is_some_and(|expected| !shows(headers, &expected)) {
+        return Err(ApiError::no_admin_key());
+    }
+    let text = app.counters.metrics().text(&app.readings());
+    let mut response = json_bytes(StatusCode::OK, text.into_bytes());
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    Ok(response)
 }
 
 /// `GET /v1/models`: those that the caller may ask.

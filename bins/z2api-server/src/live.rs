@@ -29,6 +29,8 @@ pub(crate) struct Live {
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// The digest of the key that `/status` asks for.
     pub(crate) admin_key: Option<[u8; 32]>,
+    /// Whether `/metrics` is served.
+    pub(crate) metrics: bool,
     pub(crate) performance_mode: PerformanceMode,
     pub(crate) retry: RetryPolicy,
     pub(crate) watched: Vec<PathBuf>,
@@ -70,6 +72,7 @@ impl Live {
             shutdown: config.shutdown,
             trusted_proxies: config.trusted_proxies,
             admin_key: config.admin_key.map(|key| digest(key.expose().as_bytes())),
+            metrics: config.metrics,
             performance_mode: config.performance_mode,
             retry,
             watched,

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::app::App;
-use crate::service;
+use crate::{info, service};
 
 /// Of a request's head; also how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -26,6 +26,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_HEAD: usize = 64 * 1024;
 /// Data that a client does not acknowledge for so long ends its connection.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+/// How often the status is logged.
+const STATUS_EVERY: Duration = Duration::from_secs(30);
 /// How long to let streams tell their clients that they are cut off.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -53,6 +55,9 @@ pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// After `stop`: serves on for the delay, refuses new work, waits for the grace, tells the
 /// remaining streams that they are cut off, and returns.
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Output = ()>) {
+    // Ended with the set, when this returns.
+    let mut chores = JoinSet::new();
+    chores.spawn(tell_status(app.clone()));
     let (draining, drain) = watch::channel(false);
     let mut connections = JoinSet::new();
     notify(&[NotifyState::Ready]);
@@ -98,13 +103,15 @@ async fn connection(
     app: Arc<App>,
     mut drain: watch::Receiver<bool>,
 ) {
+    let _counted = Counted::new(&app.connections);
     let socket = SockRef::from(&stream);
     // A socket that cannot be set up has been closed by its peer; serving it ends at once.
     let _ = socket.set_tcp_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+    let for_service = app.clone();
     let service = service_fn(move |request| {
-        let app = app.clone();
+        let app = for_service.clone();
         async move { Ok::<_, Infallible>(service::handle(app, peer, request).await) }
     });
     let connection = http1::Builder::new()
@@ -130,6 +137,33 @@ async fn connection(
     };
     if let Err(error) = outcome {
         tracing::debug!(r#type = "connection", error = %error, "a connection ended early");
+    }
+}
+
+/// Logs a line of the status from time to time, if the settings want it.
+async fn tell_status(app: Arc<App>) {
+    loop {
+        sleep(STATUS_EVERY).await;
+        let live = app.live();
+        if live.metrics && live.log.requests {
+            app.log.line(&info::status_line(&app, &live));
+        }
+    }
+}
+
+/// Counts a connection for as long as it is open.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(connections: &'a AtomicUsize) -> Self {
+        connections.fetch_add(1, Relaxed);
+        Self(connections)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 

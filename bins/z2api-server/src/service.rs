@@ -23,6 +23,7 @@ enum Route<'a> {
     Live,
     Ready,
     Status,
+    Metrics,
 }
 
 impl<'a> Route<'a> {
@@ -34,6 +35,7 @@ impl<'a> Route<'a> {
             "/health/live" => Self::Live,
             "/health/ready" => Self::Ready,
             "/status" => Self::Status,
+            "/metrics" => Self::Metrics,
             _ => Self::Model(path.strip_prefix("/v1/models/").filter(|id| !id.is_empty())?),
         })
     }
@@ -46,7 +48,19 @@ impl<'a> Route<'a> {
             | Self::Health
             | Self::Live
             | Self::Ready
-            | Self::Status => "GET, HEAD, OPTIONS",
+            | Self::Status
+            | Self::Metrics => "GET, HEAD, OPTIONS",
+        }
+    }
+
+    /// What the metrics call it.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Chat => "chat_completions",
+            Self::Models | Self::Model(_) => "models",
+            Self::Health | Self::Live | Self::Ready => "health",
+            Self::Status => "status",
+            Self::Metrics => "metrics",
         }
     }
 }
@@ -79,7 +93,7 @@ async fn route(
     let endpoint: String = path.chars().take(200).collect();
     let live = app.live();
     let log = live.log.requests.then(|| app.log.clone());
-    let record = RequestRecord::open(
+    let mut record = RequestRecord::open(
         log,
         app.counters.clone(),
         id,
@@ -90,6 +104,7 @@ async fn route(
     let Some(route) = Route::of(&path) else {
         return refuse(record, &ApiError::unknown_path(&path));
     };
+    record.route(route.name());
     let methods = route.methods();
     let get = matches!(*request.method(), Method::GET | Method::HEAD);
     match route {
@@ -101,6 +116,7 @@ async fn route(
         Route::Live if get => whole(record, info::alive()),
         Route::Ready if get => whole(record, info::ready(app)),
         Route::Status if get => either(record, info::status(app, &live, request.headers())),
+        Route::Metrics if get => either(record, info::metrics(app, &live, request.headers())),
         Route::Models if get => either(record, info::models(&live, request.headers())),
         Route::Model(name) if get => either(record, info::model(&live, request.headers(), name)),
         Route::Chat
@@ -109,7 +125,8 @@ async fn route(
         | Route::Health
         | Route::Live
         | Route::Ready
-        | Route::Status => {
+        | Route::Status
+        | Route::Metrics => {
             let mut response = refuse(record, &ApiError::wrong_method(methods));
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
             response
@@ -152,7 +169,7 @@ fn preflight(methods: &'static str, request: &Request<Incoming>) -> Response {
 
 /// Answers with an error, and closes the record with it.
 pub(crate) fn refuse(mut record: RequestRecord, error: &ApiError) -> Response {
-    record.fail(error.status.as_u16(), error.log_text());
+    record.fail(error.failure());
     let response = error.response();
     record.bytes(response.body().size_hint().lower());
     response

@@ -61,7 +61,9 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// Peers whose word about the client's address is taken.
     pub trusted_proxies: Vec<IpAddr>,
-    /// The key of `/status`. None: open.
+    /// Whether to serve `/metrics`, and to log the status from time to time.
+    pub metrics: bool,
+    /// The key of `/status` and `/metrics`. None: open.
     pub admin_key: Option<Secret>,
     /// How to stop.
     pub shutdown: Shutdown,

@@ -39,6 +39,7 @@ pub(crate) fn read(from: &mut Reader<'_>, flags: &Flags) -> Config {
         upstream,
         cors_origins: cors(from),
         trusted_proxies: trusted_proxies(from),
+        metrics: from.flag("ENABLE_METRICS", true),
         admin_key: admin_key(from),
         shutdown: Shutdown {
             delay: from.seconds("SHUTDOWN_DELAY", 0, 0..=3600),

@@ -125,7 +125,16 @@ pub const VARIABLES: &[Variable] = &[
         "none",
         "Addresses of proxies, comma separated, whose `X-Forwarded-For` is believed. Only for the log.",
     ),
-    v("ADMIN_KEY", "none", "A key that `/status` then asks for, as `Authorization: Bearer`."),
+    v(
+        "ENABLE_METRICS",
+        "true",
+        "Serve `/metrics` for Prometheus, and log a line of the status every 30 s.",
+    ),
+    v(
+        "ADMIN_KEY",
+        "none",
+        "A key that `/status` and `/metrics` then ask for, as `Authorization: Bearer`.",
+    ),
     v("SHUTDOWN_DELAY", "0", "Seconds to go on serving after SIGTERM."),
     v("SHUTDOWN_GRACE", "30", "Seconds that running requests may take after that."),
     v("ENABLE_DETAILED_LOGGING", "true", "One line for each request and one for each response."),

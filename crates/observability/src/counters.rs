@@ -1,7 +1,9 @@
-//! Counts since the start.
+//! Counts since the start: the few that `/health` and `/status` tell, and the metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+
+use crate::metrics::Metrics;
 
 /// Counts of chat requests since the start.
 #[derive(Debug)]
@@ -11,6 +13,7 @@ pub struct Counters {
     errors: AtomicU64,
     finished: AtomicU64,
     millis: AtomicU64,
+    metrics: Metrics,
 }
 
 impl Default for Counters {
@@ -21,6 +24,7 @@ impl Default for Counters {
             errors: AtomicU64::new(0),
             finished: AtomicU64::new(0),
             millis: AtomicU64::new(0),
+            metrics: Metrics::default(),
         }
     }
 }
@@ -34,6 +38,11 @@ impl Counters {
         self.errors.fetch_add(u64::from(failed), Relaxed);
         self.finished.fetch_add(1, Relaxed);
         self.millis.fetch_add(u64::try_from(took.as_millis()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// The metrics of all requests.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Chat requests, refused ones too.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::counters::Counters;
 use crate::id::RequestId;
 use crate::line::{Options, Parameters, RequestLine, ResponseLine, now};
+use crate::metrics::{Ended, Metrics, Owner};
 use crate::sink::LogSink;
 
 /// nginx's number for a client that went away before its answer was complete.
@@ -35,6 +36,19 @@ pub struct Asked {
     pub messages: Option<String>,
 }
 
+/// Why a request failed.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The status, if none has gone out.
+    pub status: u16,
+    /// The kind, from a fixed list.
+    pub kind: &'static str,
+    /// Who could have prevented it.
+    pub owner: Owner,
+    /// What the log says.
+    pub text: String,
+}
+
 /// The record of one request. It is moved to whatever ends the request, and dropping it writes
 /// the one response line: as whole, as failed, or, if nothing was said, as a client that hung up.
 #[derive(Debug)]
@@ -48,7 +62,9 @@ pub struct RequestRecord {
     began: Instant,
     counted: bool,
     asked: Option<Asked>,
-    route: Option<(&'static str, &'static str)>,
+    route: &'static str,
+    model: Option<String>,
+    manner: Option<(&'static str, &'static str)>,
     queued: Option<Duration>,
     retries: u32,
     usage: Option<(u64, u64)>,
@@ -56,7 +72,7 @@ pub struct RequestRecord {
     first_byte: Option<Duration>,
     bytes: u64,
     status: Option<u16>,
-    failed: Option<(u16, String)>,
+    failed: Option<Failure>,
     answer: Option<String>,
     whole: bool,
 }
@@ -81,7 +97,9 @@ impl RequestRecord {
             began: Instant::now(),
             counted: false,
             asked: None,
-            route: None,
+            route: "unknown",
+            model: None,
+            manner: None,
             queued: None,
             retries: 0,
             usage: None,
@@ -93,6 +111,11 @@ impl RequestRecord {
             answer: None,
             whole: false,
         }
+    }
+
+    /// The metrics that the request goes into.
+    pub fn metrics(&self) -> &Metrics {
+        self.counters.metrics()
     }
 
     /// The request's id.
@@ -113,9 +136,19 @@ impl RequestRecord {
         self.request_line(&asked, Some(&asked.model));
     }
 
+    /// Which route it takes, by a name from a fixed list.
+    pub fn route(&mut self, route: &'static str) {
+        self.route = route;
+    }
+
+    /// Which model it asks, by the name in the table, which is no client's invention.
+    pub fn model(&mut self, name: &str) {
+        self.model = Some(name.to_owned());
+    }
+
     /// Which dialect and thinking mode it takes.
-    pub fn route(&mut self, dialect: &'static str, think_mode: &'static str) {
-        self.route = Some((dialect, think_mode));
+    pub fn manner(&mut self, dialect: &'static str, think_mode: &'static str) {
+        self.manner = Some((dialect, think_mode));
     }
 
     /// How long it waited for a slot.
@@ -159,8 +192,8 @@ impl RequestRecord {
     }
 
     /// The request fails with this status, or, once a status has gone out, within its answer.
-    pub fn fail(&mut self, status: u16, error: impl Into<String>) {
-        self.failed = Some((status, error.into()));
+    pub fn fail(&mut self, failure: Failure) {
+        self.failed = Some(failure);
     }
 
     /// The answer has gone out to its last byte (an error's answer, too). Closes the record.
@@ -210,8 +243,8 @@ impl RequestRecord {
             model: asked.map(|asked| asked.model.as_str()),
             api_key: asked.map(|asked| asked.api_key_masked.as_str()),
             key_name: asked.and_then(|asked| asked.key_name.as_deref()),
-            dialect: self.route.map(|(dialect, _)| dialect),
-            think_mode: self.route.map(|(_, mode)| mode),
+            dialect: self.manner.map(|(dialect, _)| dialect),
+            think_mode: self.manner.map(|(_, mode)| mode),
             queue_time_ms: self.queued.map(millis),
             time_to_first_byte_ms: self.first_byte.map(millis),
             finish_reason: self.finish_reason,
@@ -229,7 +262,9 @@ impl Drop for RequestRecord {
         let failed = self.failed.take();
         let (status, error) = match (&failed, self.status, self.whole) {
             // A stream that fails has sent its status long before.
-            (Some((status, error)), sent, _) => (sent.unwrap_or(*status), Some(error.as_str())),
+            (Some(failure), sent, _) => {
+                (sent.unwrap_or(failure.status), Some(failure.text.as_str()))
+            }
             (None, Some(status), true) => (status, None),
             (None, _, _) => (HUNG_UP, Some("the client hung up")),
         };
@@ -244,6 +279,24 @@ impl Drop for RequestRecord {
             let unknown = Asked { api_key_masked: "****".to_owned(), ..Asked::default() };
             self.request_line(&unknown, None);
         }
+        let (owner, kind) = match &failed {
+            Some(failure) => (failure.owner, Some(failure.kind)),
+            None if status == HUNG_UP => (Owner::Client, Some("client_hung_up")),
+            None => (Owner::None, None),
+        };
+        self.counters.metrics().ended(&Ended {
+            route: self.route,
+            model: self.model.take().unwrap_or_default(),
+            status,
+            owner,
+            failure: kind,
+            took,
+            first_byte: self.first_byte,
+            queued: self.queued,
+            retries: self.retries,
+            usage: self.usage,
+            bytes: self.bytes,
+        });
         let level = if failed_within || status >= 500 { "ERROR" } else { "INFO" };
         self.response_line(status, error, took, level);
     }
@@ -258,6 +311,10 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+
+    fn failure(status: u16, kind: &'static str) -> Failure {
+        Failure { status, kind, owner: Owner::Upstream, text: kind.to_owned() }
+    }
 
     /// The lines of a request that goes as `run` says.
     fn lines(run: impl FnOnce(RequestRecord)) -> (Vec<Value>, Arc<Counters>) {
@@ -311,7 +368,7 @@ mod tests {
     fn a_refusal_has_both_lines_and_its_status() {
         let (lines, counters) = lines(|mut record| {
             record.counted();
-            record.fail(401, "invalid_api_key");
+            record.fail(failure(401, "invalid_api_key"));
         });
         assert_eq!((&lines[0]["type"], &lines[0]["model"]), (&"request".into(), &Value::Null));
         assert_eq!((&lines[1]["status_code"], &lines[1]["level"]), (&401.into(), &"INFO".into()));
@@ -324,7 +381,7 @@ mod tests {
             record.counted();
             record.asked(Asked::default());
             record.status(200);
-            record.fail(502, "upstream_truncated");
+            record.fail(failure(502, "upstream_truncated"));
             record.whole();
         });
         assert_eq!((&lines[1]["status_code"], &lines[1]["level"]), (&200.into(), &"ERROR".into()));

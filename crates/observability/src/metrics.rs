@@ -1,0 +1,279 @@
+//! Metrics for Prometheus. No label is under a client's control.
+
+use std::fmt::Write;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// Who could have prevented a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// Nobody: it went well.
+    None,
+    /// Whoever asked.
+    Client,
+    /// The gateway, or whoever runs it.
+    Gateway,
+    /// The upstream.
+    Upstream,
+}
+
+impl Owner {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Client => "client",
+            Self::Gateway => "gateway",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+impl EncodeLabelValue for Owner {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        encoder.write_str(self.as_str())
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: &'static str,
+    model: String,
+    status: u16,
+    owner: Owner,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModelLabel {
+    model: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
+}
+
+/// What is known of a request at its end.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Which route, from a fixed list.
+    pub route: &'static str,
+    /// The model's public name as the table has it; empty if none was asked.
+    pub model: String,
+    /// What was answered.
+    pub status: u16,
+    /// Who could have prevented the failure.
+    pub owner: Owner,
+    /// The kind of failure, from a fixed list.
+    pub failure: Option<&'static str>,
+    /// From the request's head to the end.
+    pub took: Duration,
+    /// Until the first byte of the answer's body.
+    pub first_byte: Option<Duration>,
+    /// In the queue.
+    pub queued: Option<Duration>,
+    /// Upstream attempts after the first.
+    pub retries: u32,
+    /// Tokens of request and answer, as the upstream counts.
+    pub usage: Option<(u64, u64)>,
+    /// Bytes of the answer's body.
+    pub bytes: u64,
+}
+
+/// What is read off at the moment of asking.
+#[derive(Debug, Clone, Default)]
+pub struct Readings {
+    /// Requests that hold a slot.
+    pub in_flight: usize,
+    /// Requests that wait for one.
+    pub queued: usize,
+    /// How many slots there are.
+    pub limit: usize,
+    /// Open client connections.
+    pub connections: usize,
+    /// Resident memory, in bytes.
+    pub memory: u64,
+    /// The limit of resident memory, in bytes.
+    pub memory_limit: u64,
+    /// Log lines that were dropped.
+    pub log_dropped: u64,
+    /// Since the start.
+    pub uptime: Duration,
+    /// The upstream's tokens, by state.
+    pub tokens: Vec<(&'static str, usize)>,
+}
+
+/// All metrics of the gateway.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<ModelLabel, Histogram, fn() -> Histogram>,
+    first_bytes: Family<ModelLabel, Histogram, fn() -> Histogram>,
+    per_token: Family<ModelLabel, Histogram, fn() -> Histogram>,
+    queue_waits: Histogram,
+    failures: Family<KindLabel, Counter>,
+    retries: Counter,
+    tokens: Family<KindLabel, Counter>,
+    bytes: Counter,
+    unknown_events: Counter,
+    edit_divergences: Counter,
+    in_flight: Gauge,
+    queued: Gauge,
+    limit: Gauge,
+    connections: Gauge,
+    memory: Gauge<u64, AtomicU64>,
+    memory_limit: Gauge<u64, AtomicU64>,
+    log_dropped: Gauge<u64, AtomicU64>,
+    uptime: Gauge<f64, AtomicU64>,
+    upstream_tokens: Family<StateLabel, Gauge>,
+}
+
+/// From a millisecond to five minutes.
+fn seconds() -> Histogram {
+    Histogram::new([
+        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+        120.0, 300.0,
+    ])
+}
+
+/// From half a millisecond to a second for each token.
+fn seconds_a_token() -> Histogram {
+    Histogram::new(exponential_buckets(0.0005, 2.0, 12))
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("z2api"),
+            requests: Family::default(),
+            durations: Family::new_with_constructor(seconds),
+            first_bytes: Family::new_with_constructor(seconds),
+            per_token: Family::new_with_constructor(seconds_a_token),
+            queue_waits: seconds(),
+            failures: Family::default(),
+            retries: Counter::default(),
+            tokens: Family::default(),
+            bytes: Counter::default(),
+            unknown_events: Counter::default(),
+            edit_divergences: Counter::default(),
+            in_flight: Gauge::default(),
+            queued: Gauge::default(),
+            limit: Gauge::default(),
+            connections: Gauge::default(),
+            memory: Gauge::default(),
+            memory_limit: Gauge::default(),
+            log_dropped: Gauge::default(),
+            uptime: Gauge::default(),
+            upstream_tokens: Family::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let Self { registry: all, .. } = self;
+        all.register("requests", "Requests that have ended", self.requests.clone());
+        let help = "Time from a chat request's head to its end";
+        all.register_with_unit("request_duration", help, Unit::Seconds, self.durations.clone());
+        let help = "Time until the first byte of a chat answer's body";
+        all.register_with_unit("time_to_first_byte", help, Unit::Seconds, self.first_bytes.clone());
+        let help = "Time for each token of an answer, from its first byte";
+        all.register_with_unit("time_per_token", help, Unit::Seconds, self.per_token.clone());
+        let help = "Time that chat requests waited for a slot";
+        all.register_with_unit("queue_wait", help, Unit::Seconds, self.queue_waits.clone());
+        all.register("failures", "Requests that failed, by kind", self.failures.clone());
+        all.register("upstream_retries", "Attempts after the first", self.retries.clone());
+        all.register("tokens", "Tokens as the upstream counts", self.tokens.clone());
+        all.register_with_unit("sent", "Bodies of answers", Unit::Bytes, self.bytes.clone());
+        let help = "Upstream events of a shape that is not known";
+        all.register("unknown_events", help, self.unknown_events.clone());
+        let help = "Upstream edits of what a client already had";
+        all.register("edit_divergences", help, self.edit_divergences.clone());
+        let help = "Chat requests that hold a slot";
+        all.register("requests_in_flight", help, self.in_flight.clone());
+        all.register("requests_queued", "Chat requests that wait", self.queued.clone());
+        all.register("requests_limit", "Slots for chat requests", self.limit.clone());
+        all.register("connections", "Open client connections", self.connections.clone());
+        let help = "Resident memory";
+        all.register_with_unit("resident_memory", help, Unit::Bytes, self.memory.clone());
+        let help = "Resident memory above which work is refused";
+        all.register_with_unit("memory_limit", help, Unit::Bytes, self.memory_limit.clone());
+        all.register("log_lines_dropped", "Log lines dropped", self.log_dropped.clone());
+        all.register_with_unit("uptime", "Since the start", Unit::Seconds, self.uptime.clone());
+        let help = "Tokens for the upstream, by state";
+        all.register("upstream_tokens", help, self.upstream_tokens.clone());
+    }
+
+    /// A request has ended.
+    pub(crate) fn ended(&self, ended: &Ended) {
+        let Ended { route, model, status, owner, .. } = ended;
+        let labels = RequestLabels { route, model: model.clone(), status: *status, owner: *owner };
+        self.requests.get_or_create(&labels).inc();
+        if let Some(kind) = ended.failure {
+            self.failures.get_or_create(&KindLabel { kind }).inc();
+        }
+        self.bytes.inc_by(ended.bytes);
+        self.retries.inc_by(ended.retries.into());
+        if let Some(waited) = ended.queued {
+            self.queue_waits.observe(waited.as_secs_f64());
+        }
+        if model.is_empty() {
+            return;
+        }
+        let label = ModelLabel { model: model.clone() };
+        self.durations.get_or_create(&label).observe(ended.took.as_secs_f64());
+        if let Some(first) = ended.first_byte {
+            self.first_bytes.get_or_create(&label).observe(first.as_secs_f64());
+        }
+        if let Some((prompt, completion)) = ended.usage {
+            self.tokens.get_or_create(&KindLabel { kind: "prompt" }).inc_by(prompt);
+            self.tokens.get_or_create(&KindLabel { kind: "completion" }).inc_by(completion);
+            if let (Some(first), true) = (ended.first_byte, completion > 0) {
+                let each = ended.took.saturating_sub(first).as_secs_f64() / completion as f64;
+                self.per_token.get_or_create(&label).observe(each);
+            }
+        }
+    }
+
+    /// The upstream sent what is not known, or rewrote what a client already had.
+    pub fn odd_events(&self, unknown: u64, divergences: u64) {
+        self.unknown_events.inc_by(unknown);
+        self.edit_divergences.inc_by(divergences);
+    }
+
+    /// All metrics in OpenMetrics' text form.
+    pub fn text(&self, now: &Readings) -> String {
+        let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.in_flight.set(whole(now.in_flight));
+        self.queued.set(whole(now.queued));
+        self.limit.set(whole(now.limit));
+        self.connections.set(whole(now.connections));
+        self.memory.set(now.memory);
+        self.memory_limit.set(now.memory_limit);
+        self.log_dropped.set(now.log_dropped);
+        self.uptime.set(now.uptime.as_secs_f64());
+        for (state, count) in &now.tokens {
+            self.upstream_tokens.get_or_create(&StateLabel { state }).set(whole(*count));
+        }
+        let mut text = String::new();
+        // Writing into a string cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
