@@ -361,6 +361,34 @@ async fn a_stop_may_be_delayed() {
     gateway.stopped().await;
 }
 
+#[tokio::test]
+async fn new_settings_are_taken_without_dropping_a_request() {
+    let gateway = web(fine().stall_after(1), &[]).await;
+    let mut running = gateway.chat("GLM-4.5", json!({"stream": true})).await;
+    running.event().await.expect("a chunk");
+    gateway.sim.set_plan(fine());
+    let models = TempFile::new(r#"[{"name":"Mine","zai_web":"x","created":1,"thinking":"never"}]"#);
+    let restart = gateway.reload(&[
+        ("MODELS_FILE", models.path()),
+        ("MAX_CONCURRENT_CONNECTIONS", "2"),
+        ("THINK_TAGS_MODE", "strip"),
+        ("UPSTREAM_TOKEN", "another-token"),
+        ("CORS_ALLOW_ORIGINS", "https://a.example"),
+        ("PORT", "1"),
+    ]);
+    assert_eq!(restart, ["PORT"]);
+    assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 404);
+    let reply = gateway.chat("Mine", json!({})).await;
+    assert_eq!((reply.status, reply.header("access-control-allow-origin")), (200, None));
+    let last = gateway.sim.chats().pop().unwrap();
+    assert_eq!(last.header("authorization"), Some("Bearer another-token"));
+    assert_eq!(gateway.get("/status").await.json().await["max_connections"], 2);
+    assert_eq!(gateway.in_flight(), 1, "the running request goes on");
+    assert_eq!(gateway.sim.open_streams(), 1);
+    gateway.reload(&[("MAX_CONCURRENT_CONNECTIONS", "1"), ("CONNECTION_QUEUE_SIZE", "0")]);
+    assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 503);
+}
+
 #[test]
 fn every_setting_is_changed_by_some_test() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"));

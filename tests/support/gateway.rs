@@ -30,6 +30,7 @@ pub struct Gateway {
     pub sim: Sim,
     /// What it logs.
     pub log: MemoryLog,
+    dialect: Dialect,
     app: Arc<App>,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<()>,
@@ -45,27 +46,7 @@ impl Gateway {
     /// Starts one with variables of its own.
     pub async fn with(dialect: Dialect, plan: impl Plan, variables: &[(&str, &str)]) -> Self {
         let sim = Sim::start(plan).await.expect("a simulated upstream");
-        let (url, token) = match dialect {
-            Dialect::ZaiWeb => (sim.web_url(), ""),
-            Dialect::OpenAi => (sim.openai_url(), "upstream-token-0001"),
-        };
-        let defaults = [
-            ("HOST", "127.0.0.1"),
-            ("PORT", "0"),
-            ("DEFAULT_KEY", KEY),
-            ("UPSTREAM_URL", url.as_str()),
-            ("UPSTREAM_TOKEN", token),
-            ("RETRY_DELAY", "0"),
-            ("RANDOM_DELAY_MIN", "0"),
-            ("RANDOM_DELAY_MAX", "0"),
-        ];
-        let config = Config::from_lookup(&Flags::default(), &|name| {
-            let all = variables.iter().chain(&defaults);
-            all.into_iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| OsString::from(value))
-        });
-        let config = config.expect("good settings");
+        let config = config(dialect, &sim, variables);
         let (sink, log, guard) = LogSink::memory();
         let listener = bind(config.listen).expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -74,7 +55,12 @@ impl Gateway {
         let served = tokio::spawn(serve(listener, app.clone(), async {
             let _ = stopped.await;
         }));
-        Self { address, sim, log, app, stop: Some(stop), served, _log_guard: guard }
+        Self { address, sim, log, dialect, app, stop: Some(stop), served, _log_guard: guard }
+    }
+
+    /// Takes new variables while it runs. Answers those that need a restart.
+    pub fn reload(&self, variables: &[(&str, &str)]) -> Vec<&'static str> {
+        self.app.reload(config(self.dialect, &self.sim, variables)).expect("good settings")
     }
 
     /// Sends a request.
@@ -148,6 +134,29 @@ impl Gateway {
         self.until(|_| of_kind().len() >= count).await;
         of_kind()
     }
+}
+
+/// Good settings for a gateway in front of `sim`.
+fn config(dialect: Dialect, sim: &Sim, variables: &[(&str, &str)]) -> Config {
+    let (url, token) = match dialect {
+        Dialect::ZaiWeb => (sim.web_url(), ""),
+        Dialect::OpenAi => (sim.openai_url(), "upstream-token-0001"),
+    };
+    let defaults = [
+        ("HOST", "127.0.0.1"),
+        ("PORT", "0"),
+        ("DEFAULT_KEY", KEY),
+        ("UPSTREAM_URL", url.as_str()),
+        ("UPSTREAM_TOKEN", token),
+        ("RETRY_DELAY", "0"),
+        ("RANDOM_DELAY_MIN", "0"),
+        ("RANDOM_DELAY_MAX", "0"),
+    ];
+    Config::from_lookup(&Flags::default(), &|name| {
+        let all = variables.iter().chain(&defaults);
+        all.into_iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
+    })
+    .expect("good settings")
 }
 
 impl Drop for Gateway {
