@@ -31,6 +31,9 @@
 //!   may pass are tried again, by [`RetryPolicy`].
 //! * An answer that was cut is never taken for a whole one: [`EventStream`] ends with an error.
 //! * Dropping an [`EventStream`], or the future of [`Client::chat`], closes its connection.
+//! * A token that the upstream refuses, limits or parks is spared, and another asked; callers wait
+//!   in line where the upstream allows few at once ([`Client::tokens`] tells).
+//! * An outage is not multiplied: [`RetryBudget`], [`BreakerPolicy`].
 //! * Refusals meant for unattended clients ([`Blocker`]) are named, never worked around.
 
 mod answer;
