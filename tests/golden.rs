@@ -8,7 +8,9 @@ use std::fmt::Write;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use z2api_stream_transform::{AnswerId, Chunks, Fold, Options, ThinkMode, Transform};
+use z2api_stream_transform::{
+    AnswerId, Chunks, Encoder, Fold, Options, ThinkMode, Transform, completion,
+};
 use z2api_tests::{Case, Ends, cases};
 use z2api_wire::event::{Dialect, Event};
 use z2api_wire::{Malformed, openai, sse, zai};
@@ -53,7 +55,8 @@ fn answers(case: &Case, mode: ThinkMode, events: &[Event<'_>]) -> (String, Optio
         folding.abort(&mut fold);
     }
     let stream = String::from_utf8(chunks.take().to_vec()).expect("UTF-8");
-    let whole = fold.completion(&id()).map(|json| String::from_utf8(json).expect("UTF-8"));
+    let json = fold.whole().map(|answer| completion(answer, &id()));
+    let whole = json.map(|json| String::from_utf8(json).expect("UTF-8"));
     (stream, whole)
 }
 

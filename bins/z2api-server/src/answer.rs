@@ -3,7 +3,6 @@
 //! Owns the slot and the record of its request, so that end, error and hang-up are one path: the
 //! answer is dropped, the upstream connection closes, the slot returns, the log line is written.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,13 +10,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::Frame;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use z2api_observability::RequestRecord;
-use z2api_stream_transform::{Chunks, Progress, Transform, TransformError};
+use z2api_stream_transform::{Encoder, Progress, Transform, TransformError};
 use z2api_upstream_client::{EventStream, Failed, Started};
 
 use crate::app::App;
+use crate::body::Frames;
 use crate::chat::note_end;
 use crate::error::ApiError;
 use crate::live::Live;
@@ -30,11 +29,11 @@ pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Started, Failed>> +
 /// Why a stream is cut off from outside.
 type Cut = Pin<Box<dyn Future<Output = ApiError> + Send>>;
 
-/// A streamed answer. Cannot be had without a slot.
-pub(crate) struct Answer {
+/// A streamed answer, written by `E`. Cannot be had without a slot.
+pub(crate) struct Answer<E> {
     upstream: Upstream,
     transform: Transform,
-    chunks: Chunks,
+    encoder: E,
     /// Bytes to gather before waiting for the client.
     buffer: usize,
     heartbeat: Option<Heartbeat>,
@@ -52,7 +51,7 @@ pub(crate) enum Upstream {
     Opening(Opening),
     /// Its first events are there.
     Streaming(EventStream),
-    /// Everything has been said; nothing follows what is in `chunks`.
+    /// Everything has been said; nothing follows what is in the encoder.
     Over,
 }
 
@@ -62,14 +61,14 @@ struct Heartbeat {
     next: Pin<Box<Sleep>>,
 }
 
-impl Answer {
-    /// The answer of an upstream that has been asked. `chunks` has the answer's first chunk.
+impl<E: Encoder> Answer<E> {
+    /// The answer of an upstream that has been asked. `encoder` has what the stream begins with.
     pub(crate) fn new(
         app: &Arc<App>,
         live: &Live,
         upstream: Upstream,
         transform: Transform,
-        chunks: Chunks,
+        encoder: E,
         slot: Slot,
         mut record: RequestRecord,
     ) -> Self {
@@ -78,7 +77,7 @@ impl Answer {
         Self {
             upstream,
             transform,
-            chunks,
+            encoder,
             buffer: live.limits.stream_buffer,
             heartbeat: live.limits.heartbeat.map(beat),
             cut: cut(app, live.limits.hold),
@@ -88,43 +87,9 @@ impl Answer {
         }
     }
 
-    pub(crate) fn is_over(&self) -> bool {
-        matches!(self.upstream, Upstream::Over) && self.chunks.is_empty()
-    }
-
-    pub(crate) fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.fill(cx);
-        if self.chunks.is_empty() && !matches!(self.upstream, Upstream::Over) {
-            ready!(self.silence(cx));
-        }
-        if self.chunks.is_empty() {
-            return Poll::Ready(None);
-        }
-        let bytes = self.chunks.take();
-        if let Some(record) = &mut self.record {
-            record.first_byte();
-            record.bytes(bytes.len() as u64);
-        }
-        if matches!(self.upstream, Upstream::Over)
-            && let Some(mut record) = self.record.take()
-        {
-            if let Some(kept) = self.kept.take() {
-                record.answer(kept);
-            }
-            record.whole();
-        }
-        if let Some(heartbeat) = &mut self.heartbeat {
-            heartbeat.next.as_mut().reset(Instant::now() + heartbeat.every);
-        }
-        Poll::Ready(Some(Ok(Frame::data(bytes))))
-    }
-
     /// Takes what the upstream has ready, up to the buffer's size.
     fn fill(&mut self, cx: &mut Context<'_>) {
-        while self.chunks.len() < self.buffer {
+        while self.encoder.len() < self.buffer {
             match &mut self.upstream {
                 Upstream::Over => return,
                 Upstream::Opening(opening) => match opening.as_mut().poll(cx) {
@@ -139,8 +104,8 @@ impl Answer {
                     }
                 },
                 Upstream::Streaming(events) => {
-                    let Self { transform, chunks, kept, .. } = self;
-                    let mut tee = Tee { sink: chunks, kept: kept.as_mut() };
+                    let Self { transform, encoder, kept, .. } = self;
+                    let mut tee = Tee { sink: encoder, kept: kept.as_mut() };
                     let mut outcome: Result<Progress, TransformError> = Ok(Progress::More);
                     let polled = events.poll_events(cx, &mut |event| {
                         if matches!(outcome, Ok(Progress::More)) {
@@ -167,12 +132,12 @@ impl Answer {
         }
         let Some(heartbeat) = &mut self.heartbeat else { return Poll::Pending };
         ready!(heartbeat.next.as_mut().poll(cx));
-        self.chunks.comment();
+        self.encoder.keep_alive();
         Poll::Ready(())
     }
 
     fn end(&mut self) {
-        let mut tee = Tee { sink: &mut self.chunks, kept: self.kept.as_mut() };
+        let mut tee = Tee { sink: &mut self.encoder, kept: self.kept.as_mut() };
         self.transform.end(&mut tee);
         if let Some(record) = &mut self.record {
             note_end(&self.transform, record);
@@ -182,8 +147,8 @@ impl Answer {
 
     /// What was held back, balanced tags, one error event; no finish reason, no `[DONE]`.
     fn fail(&mut self, error: &ApiError) {
-        self.transform.abort(&mut self.chunks);
-        self.chunks.error(&error.body());
+        self.transform.abort(&mut self.encoder);
+        self.encoder.error(error.status.as_u16(), &error.object());
         if let Some(record) = &mut self.record {
             record.fail(error.failure());
         }
@@ -197,7 +162,40 @@ impl Answer {
     }
 }
 
-impl std::fmt::Debug for Answer {
+impl<E: Encoder + Send> Frames for Answer<E> {
+    fn is_over(&self) -> bool {
+        matches!(self.upstream, Upstream::Over) && self.encoder.is_empty()
+    }
+
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.fill(cx);
+        if self.encoder.is_empty() && !matches!(self.upstream, Upstream::Over) {
+            ready!(self.silence(cx));
+        }
+        if self.encoder.is_empty() {
+            return Poll::Ready(None);
+        }
+        let bytes = self.encoder.take();
+        if let Some(record) = &mut self.record {
+            record.first_byte();
+            record.bytes(bytes.len() as u64);
+        }
+        if matches!(self.upstream, Upstream::Over)
+            && let Some(mut record) = self.record.take()
+        {
+            if let Some(kept) = self.kept.take() {
+                record.answer(kept);
+            }
+            record.whole();
+        }
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.next.as_mut().reset(Instant::now() + heartbeat.every);
+        }
+        Poll::Ready(Some(bytes))
+    }
+}
+
+impl<E> std::fmt::Debug for Answer<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Answer").finish_non_exhaustive()
     }

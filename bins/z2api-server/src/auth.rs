@@ -209,7 +209,7 @@ mod tests {
         let caller = check(&keys, "Bearer two").ok().unwrap();
         assert!(caller.take_share().is_ok() && caller.take_share().is_ok());
         let refused = caller.take_share().unwrap_err();
-        assert_eq!(refused.response().headers()["retry-after"], "30");
+        assert_eq!(refused.response(Vec::new()).headers()["retry-after"], "30");
     }
 
     #[test]

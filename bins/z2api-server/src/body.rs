@@ -1,6 +1,7 @@
 //! The bodies of answers.
 
 use std::convert::Infallible;
+use std::fmt::Debug;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -11,7 +12,6 @@ use http_body::{Frame, SizeHint};
 use serde::Serialize;
 use z2api_observability::RequestRecord;
 
-use crate::answer::Answer;
 use crate::slot::Slot;
 
 /// What the service answers.
@@ -23,7 +23,16 @@ pub(crate) enum Body {
     /// All of it is there.
     Whole(Whole),
     /// A stream. Owns the slot and the record of its request.
-    Stream(Box<Answer>),
+    Stream(Box<dyn Frames>),
+}
+
+/// A body that is made while it is sent.
+pub(crate) trait Frames: Debug + Send {
+    /// The next bytes, or None after the last.
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
+
+    /// Whether the last bytes have been taken.
+    fn is_over(&self) -> bool;
 }
 
 /// A body that is all there, with what ends when it has been handed over.
@@ -75,7 +84,7 @@ impl http_body::Body for Body {
                 let bytes = std::mem::take(&mut body.bytes);
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
-            Self::Stream(answer) => answer.poll_frame(cx),
+            Self::Stream(answer) => answer.poll_bytes(cx).map(|b| b.map(|b| Ok(Frame::data(b)))),
         }
     }
 

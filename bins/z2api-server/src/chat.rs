@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions`: key, body, slot, upstream, answer.
+//! A chat request, in whichever API: key, body, slot, upstream, answer.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use z2api_observability::{Asked, RequestRecord};
 use z2api_stream_transform::{
-    AnswerId, Chunks, Fold, Options, Progress, Sink, ThinkMode, Transform, TransformError, chat_of,
+    AnswerId, Fold, Options, Progress, Sink, ThinkMode, Transform, TransformError, chat_of,
 };
 use z2api_upstream_client::{Client, EventStream, Failed, Started};
 use z2api_wire::chat::Chat;
@@ -18,42 +18,43 @@ use z2api_wire::event::Dialect;
 use z2api_wire::openai::request::ChatRequest;
 
 use crate::answer::{Answer, Opening, Upstream};
+use crate::api::Api;
 use crate::app::App;
 use crate::auth::{Caller, Share};
 use crate::body::{Body, Response, json_bytes};
 use crate::error::ApiError;
 use crate::intake;
 use crate::live::Live;
-use crate::service::refuse;
+use crate::service::refuse_with;
 use crate::slot::Slot;
 use crate::tee::{MAX_KEPT, Tee};
 
 /// A request that has been read and understood.
-struct Question {
+struct Question<A> {
+    api: A,
     chat: Chat,
     options: Options,
     id: AnswerId,
     stream: bool,
-    include_usage: bool,
 }
 
 /// Answers a chat request.
-pub(crate) async fn complete(
+pub(crate) async fn complete<A: Api>(
     app: &Arc<App>,
     live: Arc<Live>,
     request: Request<Incoming>,
     mut record: RequestRecord,
 ) -> Response {
     record.counted();
-    let (question, share) = match ask(app, &live, request, &mut record).await {
+    let (question, share) = match ask::<A>(app, &live, request, &mut record).await {
         Ok(asked) => asked,
-        Err(error) => return refuse(record, &error),
+        Err(error) => return refuse::<A>(record, &error),
     };
     let waited = Instant::now();
     let of_model = live.models.get(&question.id.model).and_then(|model| live.limit_of(model));
     let slot = match Slot::take(&app.admission, of_model, share).await {
         Ok(slot) => slot,
-        Err(rejected) => return refuse(record, &rejected.into()),
+        Err(rejected) => return refuse::<A>(record, &rejected.into()),
     };
     record.queued(waited.elapsed());
     if question.stream {
@@ -65,12 +66,12 @@ pub(crate) async fn complete(
 
 /// Everything before the request may cost something: who asks, whether there is room, and what
 /// is asked.
-async fn ask(
+async fn ask<A: Api>(
     app: &App,
     live: &Live,
     request: Request<Incoming>,
     record: &mut RequestRecord,
-) -> Result<(Question, Share), ApiError> {
+) -> Result<(Question<A>, Share), ApiError> {
     let caller = live.keys.check(request.headers())?;
     app.admission.check()?;
     if app.memory.is_short(live.limits.memory) {
@@ -79,7 +80,7 @@ async fn ask(
     let share = caller.take_share()?;
     let headers = request.headers().clone();
     let body = intake::read(request, live.limits.body).await?;
-    let request = intake::parse(body).await?;
+    let (request, api) = A::read(intake::parse(body).await?)?;
     record.asked(asked(&request, &caller, &headers, live.log.messages));
     let mode = think_mode(&request, &headers)?.unwrap_or(live.think_mode);
     let dialect = live.client.dialect();
@@ -88,9 +89,8 @@ async fn ask(
         record.model(&model.name);
     }
     let stream = request.stream.unwrap_or(false);
-    let wants_usage = request.stream_options.and_then(|options| options.include_usage);
     let id = AnswerId {
-        id: format!("chatcmpl-{:032x}", rand::random::<u128>()),
+        id: format!("{}{:032x}", A::ID_PREFIX, rand::random::<u128>()),
         created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         model: request.model.clone(),
     };
@@ -100,21 +100,20 @@ async fn ask(
     let chat = chat_of(request, &live.models, dialect)?;
     let mut options = Options::new(dialect, mode);
     options.stop.clone_from(&chat.stop);
-    let include_usage = wants_usage.unwrap_or(false);
-    Ok((Question { chat, options, id, stream, include_usage }, share))
+    Ok((Question { api, chat, options, id, stream }, share))
 }
 
 /// The answer as a stream. Its head waits for the upstream's first event, so that a refusal has
 /// its own status; but not longer than a heartbeat, after which the stream begins and comments
 /// keep the connection alive.
-async fn stream(
+async fn stream<A: Api>(
     app: &Arc<App>,
     live: &Live,
-    question: Question,
+    question: Question<A>,
     slot: Slot,
     mut record: RequestRecord,
 ) -> Response {
-    let Question { chat, options, id, include_usage, .. } = question;
+    let Question { api, chat, options, id, .. } = question;
     let client = live.client.clone();
     let mut opening: Opening = Box::pin(async move { client.chat(&chat).await });
     let opened = match live.limits.heartbeat {
@@ -125,15 +124,17 @@ async fn stream(
         },
     };
     let transform = Transform::new(options);
-    let chunks = Chunks::new(&id, include_usage);
+    let encoder = api.encoder(&id);
     let answer = match opened {
-        None => Answer::new(app, live, Upstream::Opening(opening), transform, chunks, slot, record),
+        None => {
+            Answer::new(app, live, Upstream::Opening(opening), transform, encoder, slot, record)
+        }
         Some(Ok(started)) => {
             record.retries(started.attempts.saturating_sub(1));
             let upstream = Upstream::Streaming(started.events);
-            Answer::new(app, live, upstream, transform, chunks, slot, record)
+            Answer::new(app, live, upstream, transform, encoder, slot, record)
         }
-        Some(Err(failed)) => return refuse_failed(record, failed),
+        Some(Err(failed)) => return refuse_failed::<A>(record, failed),
     };
     let mut response = Response::new(Body::Stream(Box::new(answer)));
     let headers = response.headers_mut();
@@ -144,10 +145,10 @@ async fn stream(
 }
 
 /// The answer in one piece: the same stream, folded, within its own deadline.
-async fn whole(
+async fn whole<A: Api>(
     app: &Arc<App>,
     live: &Live,
-    question: Question,
+    question: Question<A>,
     slot: Slot,
     mut record: RequestRecord,
 ) -> Response {
@@ -164,16 +165,17 @@ async fn whole(
         _ = out_of_time.wait_for(|over| *over) => Err(ApiError::shutting_down()),
     };
     if let Err(error) = outcome {
-        return refuse(record, &error);
+        return refuse::<A>(record, &error);
     }
     transform.end(&mut tee);
     if let Some(kept) = kept {
         record.answer(kept);
     }
     note_end(&transform, &mut record);
-    let Some(completion) = fold.completion(&question.id) else {
-        return refuse(record, &ApiError::internal());
+    let Some(folded) = fold.whole() else {
+        return refuse::<A>(record, &ApiError::internal());
     };
+    let completion = question.api.whole(folded, &question.id);
     record.status(StatusCode::OK.as_u16());
     let response = json_bytes(StatusCode::OK, Vec::new());
     response.map(|_| Body::last(completion, record, slot))
@@ -238,9 +240,13 @@ pub(crate) fn note_end(transform: &Transform, record: &mut RequestRecord) {
     }
 }
 
-fn refuse_failed(mut record: RequestRecord, failed: Failed) -> Response {
+fn refuse<A: Api>(record: RequestRecord, error: &ApiError) -> Response {
+    refuse_with(record, error, A::error(error))
+}
+
+fn refuse_failed<A: Api>(mut record: RequestRecord, failed: Failed) -> Response {
     record.retries(failed.attempts.saturating_sub(1));
-    refuse(record, &ApiError::from(&failed.error))
+    refuse::<A>(record, &ApiError::from(&failed.error))
 }
 
 fn asked(

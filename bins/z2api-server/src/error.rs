@@ -190,20 +190,25 @@ impl ApiError {
         }
     }
 
-    /// The error object, as JSON.
-    pub(crate) fn body(&self) -> Vec<u8> {
-        let error = ErrorObject {
+    /// The error object.
+    pub(crate) fn object(&self) -> ErrorObject<'_> {
+        ErrorObject {
             message: &self.message,
             kind: self.kind,
             param: self.param.as_deref(),
             code: self.code,
-        };
-        serde_json::to_vec(&ErrorBody { error }).expect("an error object is JSON")
+        }
     }
 
-    /// The error as a whole answer.
-    pub(crate) fn response(&self) -> Response {
-        let mut response = json_bytes(self.status, self.body());
+    /// The error object, as JSON.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        let body = ErrorBody { error: self.object() };
+        serde_json::to_vec(&body).expect("an error object is JSON")
+    }
+
+    /// The error as a whole answer, with a body that tells it.
+    pub(crate) fn response(&self, body: Vec<u8>) -> Response {
+        let mut response = json_bytes(self.status, body);
         let headers = response.headers_mut();
         if let Some(wait) = self.retry_after {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

@@ -8,8 +8,8 @@ use http::{HeaderMap, Request};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
-use z2api_wire::openai::request::ChatRequest;
 
 use crate::error::ApiError;
 
@@ -34,7 +34,10 @@ pub(crate) async fn read(request: Request<Incoming>, limit: usize) -> Result<Byt
 }
 
 /// Reads the request's JSON.
-pub(crate) async fn parse(body: Bytes) -> Result<ChatRequest, ApiError> {
+pub(crate) async fn parse<T>(body: Bytes) -> Result<T, ApiError>
+where
+    T: DeserializeOwned + Send + 'static,
+{
     if body.len() <= PARSE_ELSEWHERE {
         return parse_here(&body);
     }
@@ -43,7 +46,7 @@ pub(crate) async fn parse(body: Bytes) -> Result<ChatRequest, ApiError> {
     parsed.unwrap_or_else(|_| Err(ApiError::internal()))
 }
 
-fn parse_here(body: &[u8]) -> Result<ChatRequest, ApiError> {
+fn parse_here<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     if body.trim_ascii().is_empty() {
         return Err(ApiError::invalid(None, "The request has no body; it must be a JSON object."));
     }
@@ -97,10 +100,12 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use z2api_wire::openai::request::ChatRequest;
+
     use super::*;
 
     fn check(body: &str, param: Option<&str>, says: &str) {
-        let error = parse_here(body.as_bytes()).expect_err("a refusal");
+        let error = parse_here::<ChatRequest>(body.as_bytes()).expect_err("a refusal");
         assert_eq!(error.param.as_deref(), param, "{}", error.message);
         assert!(error.message.contains(says), "{}", error.message);
         assert!(!error.message.contains("secret"), "{}", error.message);

@@ -6,6 +6,7 @@
 
 mod announce;
 mod answer;
+mod api;
 mod app;
 mod auth;
 mod body;

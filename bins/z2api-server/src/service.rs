@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use z2api_observability::{RequestId, RequestRecord};
 
+use crate::api::ChatCompletions;
 use crate::app::App;
 use crate::body::{Response, empty};
 use crate::cors::Cors;
@@ -110,7 +111,7 @@ async fn route(
     match route {
         _ if request.method() == Method::OPTIONS => whole(record, preflight(methods, &request)),
         Route::Chat if request.method() == Method::POST => {
-            chat::complete(app, live, request, record).await
+            chat::complete::<ChatCompletions>(app, live, request, record).await
         }
         Route::Health if get => whole(record, info::health(app, &live)),
         Route::Live if get => whole(record, info::alive()),
@@ -168,9 +169,14 @@ fn preflight(methods: &'static str, request: &Request<Incoming>) -> Response {
 }
 
 /// Answers with an error, and closes the record with it.
-pub(crate) fn refuse(mut record: RequestRecord, error: &ApiError) -> Response {
+fn refuse(record: RequestRecord, error: &ApiError) -> Response {
+    refuse_with(record, error, error.body())
+}
+
+/// Answers with an error whose body is written already, and closes the record with it.
+pub(crate) fn refuse_with(mut record: RequestRecord, error: &ApiError, body: Vec<u8>) -> Response {
     record.fail(error.failure());
-    let response = error.response();
+    let response = error.response(body);
     record.bytes(response.body().size_hint().lower());
     response
 }

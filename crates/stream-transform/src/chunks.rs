@@ -3,7 +3,9 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use z2api_wire::event::{FinishReason, ToolCallDelta, Usage};
+use z2api_wire::openai::error::{ErrorBody, ErrorObject};
 
+use crate::encoder::Encoder;
 use crate::escape::push_escaped;
 use crate::sink::{AnswerId, Sink};
 
@@ -54,37 +56,6 @@ impl Chunks {
         chunks
     }
 
-    /// Takes what has been written since the last call.
-    pub fn take(&mut self) -> Bytes {
-        self.close();
-        self.out.split().freeze()
-    }
-
-    /// Bytes written since the last [`Chunks::take`].
-    pub fn len(&self) -> usize {
-        self.out.len()
-    }
-
-    /// Whether nothing has been written since the last [`Chunks::take`].
-    pub fn is_empty(&self) -> bool {
-        self.out.is_empty()
-    }
-
-    /// Writes a comment, which clients pass over. Keeps a silent connection alive.
-    pub fn comment(&mut self) {
-        self.close();
-        self.out.put_slice(b": keep-alive\n\n");
-    }
-
-    /// Writes an error event, after which the stream ends without `[DONE]`. `body` is the JSON of
-    /// the error object.
-    pub fn error(&mut self, body: &[u8]) {
-        self.close();
-        self.out.put_slice(b"data: ");
-        self.out.put_slice(body);
-        self.out.put_slice(b"\n\n");
-    }
-
     fn begin(&mut self, delta: &[u8]) {
         self.out.reserve(self.head.len() + delta.len() + 96);
         self.out.put_slice(&self.head);
@@ -124,6 +95,39 @@ impl Chunks {
             self.end(None);
         }
     }
+}
+
+impl Encoder for Chunks {
+    fn take(&mut self) -> Bytes {
+        self.close();
+        self.out.split().freeze()
+    }
+
+    fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    fn keep_alive(&mut self) {
+        self.close();
+        self.out.put_slice(KEEP_ALIVE);
+    }
+
+    fn error(&mut self, _status: u16, error: &ErrorObject<'_>) {
+        self.close();
+        push_error(&mut self.out, error);
+    }
+}
+
+/// A comment.
+pub(crate) const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
+
+/// The event that ends a broken stream: no finish reason and no `[DONE]`, and the error object in
+/// place of a chunk, which OpenAI's SDKs raise.
+pub(crate) fn push_error(out: &mut BytesMut, error: &ErrorObject<'_>) {
+    let body = serde_json::to_vec(&ErrorBody { error: error.clone() });
+    out.put_slice(b"data: ");
+    out.put_slice(&body.expect("an error object is JSON"));
+    out.put_slice(b"\n\n");
 }
 
 impl Sink for Chunks {

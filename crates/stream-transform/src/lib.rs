@@ -1,12 +1,12 @@
 //! Upstream events in, OpenAI chunks out: think, strip, raw, reasoning.
 //!
 //! No I/O and no runtime: a [`Transform`] is pushed one [`Event`](z2api_wire::event::Event) at a
-//! time and says the answer into a [`Sink`]. [`Chunks`] is the sink that writes the chunks of a
-//! stream, [`Fold`] the one that gathers a whole completion; since both hear the same words, a
+//! time and says the answer into a [`Sink`]. [`Fold`] is the sink that gathers a whole answer; an
+//! [`Encoder`], such as [`Chunks`], is one that writes a stream. Since both hear the same words, a
 //! streamed and a non-streamed answer cannot differ.
 //!
 //! ```
-//! use z2api_stream_transform::{AnswerId, Chunks, Options, ThinkMode, Transform};
+//! use z2api_stream_transform::{AnswerId, Chunks, Encoder, Options, ThinkMode, Transform};
 //! use z2api_wire::event::{Dialect, Event, Phase};
 //!
 //! let id = AnswerId { id: "chatcmpl-1".into(), created: 0, model: "GLM-4.5".into() };
@@ -23,6 +23,8 @@
 
 mod chunks;
 mod citation;
+mod completion;
+mod encoder;
 mod escape;
 mod fold;
 mod markup;
@@ -40,7 +42,9 @@ mod view;
 mod voice;
 
 pub use chunks::Chunks;
-pub use fold::Fold;
+pub use completion::completion;
+pub use encoder::Encoder;
+pub use fold::{Fold, Folded, FoldedCall};
 pub use mode::{ThinkMode, UnknownThinkMode};
 pub use models::{BUILT_IN_MODELS, Model, ModelTable, ModelTableError};
 pub use request::{RequestError, chat_of};

@@ -1,0 +1,56 @@
+//! What differs between the APIs that clients speak: how a request is read, and how its answer is
+//! written. Everything between is one path.
+
+use serde::de::DeserializeOwned;
+use z2api_stream_transform::{AnswerId, Chunks, Encoder, Folded, completion};
+use z2api_wire::openai::request::ChatRequest;
+
+use crate::error::ApiError;
+
+/// One API. Its value is what an answer must know of its request.
+pub(crate) trait Api: Sized + Send + 'static {
+    /// The request's JSON.
+    type Request: DeserializeOwned + Send + 'static;
+    /// Writes the answer as a stream.
+    type Encoder: Encoder + Send + 'static;
+    /// What the id of an answer begins with.
+    const ID_PREFIX: &'static str;
+
+    /// Reads the request as a chat.
+    fn read(request: Self::Request) -> Result<(ChatRequest, Self), ApiError>;
+
+    /// Begins the stream of the answer `id`.
+    fn encoder(&self, id: &AnswerId) -> Self::Encoder;
+
+    /// Writes the answer in one piece, as JSON.
+    fn whole(&self, answer: Folded<'_>, id: &AnswerId) -> Vec<u8>;
+
+    /// Writes an error, as JSON.
+    fn error(error: &ApiError) -> Vec<u8> {
+        error.body()
+    }
+}
+
+/// `POST /v1/chat/completions`.
+pub(crate) struct ChatCompletions {
+    include_usage: bool,
+}
+
+impl Api for ChatCompletions {
+    type Request = ChatRequest;
+    type Encoder = Chunks;
+    const ID_PREFIX: &'static str = "chatcmpl-";
+
+    fn read(request: ChatRequest) -> Result<(ChatRequest, Self), ApiError> {
+        let include_usage = request.stream_options.and_then(|options| options.include_usage);
+        Ok((request, Self { include_usage: include_usage.unwrap_or(false) }))
+    }
+
+    fn encoder(&self, id: &AnswerId) -> Chunks {
+        Chunks::new(id, self.include_usage)
+    }
+
+    fn whole(&self, answer: Folded<'_>, id: &AnswerId) -> Vec<u8> {
+        completion(answer, id)
+    }
+}
