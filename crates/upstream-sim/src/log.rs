@@ -109,7 +109,7 @@ impl Inner {
                 &mut self.chats
             }
             Kind::Guest => &mut self.guests,
-            Kind::File | Kind::WrongMethod | Kind::Unknown => &mut self.others,
+            Kind::File | Kind::Asked | Kind::WrongMethod | Kind::Unknown => &mut self.others,
         };
         *counter += 1;
         *counter - 1

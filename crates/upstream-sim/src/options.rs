@@ -3,7 +3,7 @@
 use std::{fs, io, path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Parser};
-use z2api_upstream_sim::{Demo, Dialect, Plan, Recorded, Script, faults, text};
+use z2api_upstream_sim::{Demo, Dialect, Plan, Prompted, Recorded, Script, faults, text};
 
 /// A simulated Z.ai on 127.0.0.1. It answers every token, in both dialects.
 #[derive(Debug, Parser)]
@@ -16,6 +16,9 @@ pub(crate) struct Options {
     /// Answer by explaining what this is, at human speed (the default)
     #[arg(long, group = "answer")]
     demo: bool,
+    /// Answer as the prompt says: a JSON object, described on the page of `Prompted`
+    #[arg(long, group = "answer")]
+    prompted: bool,
     /// Answer with a generated text of so many bytes
     #[arg(long, group = "answer", value_name = "N")]
     bytes: Option<usize>,
@@ -79,13 +82,14 @@ impl Options {
     pub(crate) fn plan(self) -> io::Result<impl Plan> {
         let fixed = self.fixed()?;
         Ok(move |request: &Recorded| match (&fixed, request.dialect()) {
+            (None, _) if self.prompted => self.faulty(Prompted.answer(request)),
             (None, _) => self.faulty(Demo.answer(request)),
             (Some(fixed), Some(Dialect::ZaiWeb)) => fixed.web.clone(),
             (Some(fixed), Some(Dialect::OpenAi) | None) => fixed.api.clone(),
         })
     }
 
-    /// The answers, faults included; none for the demo, which looks at the request first.
+    /// The answers, faults included; none for the plans that look at the request first.
     fn fixed(&self) -> io::Result<Option<Fixed>> {
         let (web, api) = if let Some(path) = &self.file {
             let script = Script::sse(fs::read(path)?).event_by_event();

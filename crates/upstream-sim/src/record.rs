@@ -58,6 +58,17 @@ pub enum Outcome {
     PeerClosed,
 }
 
+impl Outcome {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Whole => "whole",
+            Self::CutByScript => "cut_by_script",
+            Self::PeerClosed => "peer_closed",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

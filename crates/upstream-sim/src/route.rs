@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Guest,
     /// A file of a user's.
     File,
+    /// What was asked so far.
+    Asked,
     /// A chat path, asked by a method it does not know.
     WrongMethod,
     /// Anything else.
@@ -45,6 +47,7 @@ impl Kind {
             Some(Dialect::ZaiWeb | Dialect::OpenAi) => Self::WrongMethod,
             None if method == "GET" && path == "/api/v1/auths/" => Self::Guest,
             None if method == "POST" && path == "/api/v1/files/" => Self::File,
+            None if method == "GET" && path == "/sim/chats" => Self::Asked,
             None => Self::Unknown,
         }
     }

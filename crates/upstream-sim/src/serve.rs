@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::json;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -81,9 +82,24 @@ impl Shared {
                 let plan = self.plan.read().unwrap_or_else(PoisonError::into_inner).clone();
                 plan.answer(request)
             }
+            (Kind::Asked, _) => self.asked(),
             (Kind::File, token) => files::answer(token, request),
             (Kind::WrongMethod, _) => faults::detail(405, "Method Not Allowed"),
             (Kind::Unknown, _) => faults::detail(404, "Not Found"),
         }
+    }
+
+    /// The chat requests as JSON, for programs that cannot hold a [`Sim`](crate::Sim).
+    fn asked(&self) -> Script {
+        let chats = self.log.requests(|kind| matches!(kind, Kind::Chat(_)));
+        let told = chats.iter().map(|chat| {
+            json!({
+                "number": chat.number,
+                "path": chat.path,
+                "outcome": chat.outcome.name(),
+                "body": chat.json(),
+            })
+        });
+        faults::json(200, &told.collect())
     }
 }

@@ -1,23 +1,23 @@
-//! What a chat request asks for, as far as the demo cares.
+//! What a chat request asks for, as far as a plan cares.
 
 use serde_json::Value;
 
 /// So much of the question is quoted.
 const QUOTED_CHARACTERS: usize = 60;
 
-/// The part of a request that changes the demo's answer.
+/// The part of a request that changes an answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// The beginning of the last user message, on one line.
-    pub(super) question: String,
-    pub(super) model: String,
-    pub(super) thinking: bool,
-    pub(super) search: bool,
-    pub(super) stream: bool,
+    pub(crate) question: String,
+    pub(crate) model: String,
+    pub(crate) thinking: bool,
+    pub(crate) search: bool,
+    pub(crate) stream: bool,
 }
 
 impl Asked {
-    pub(super) fn of_web(body: &Value) -> Self {
+    pub(crate) fn of_web(body: &Value) -> Self {
         let features = &body["features"];
         let on = |name: &str| features[name] == true;
         Self {
@@ -30,7 +30,7 @@ impl Asked {
         }
     }
 
-    pub(super) fn of_api(body: &Value) -> Self {
+    pub(crate) fn of_api(body: &Value) -> Self {
         let tools = body["tools"].as_array().map_or(&[][..], Vec::as_slice);
         Self {
             question: question(body),
@@ -58,7 +58,7 @@ fn question(body: &Value) -> String {
 }
 
 /// The text of a message: a string, or the text parts of a list.
-fn text_of(content: &Value) -> String {
+pub(crate) fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => {

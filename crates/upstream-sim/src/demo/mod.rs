@@ -6,7 +6,7 @@ mod speech;
 
 use std::time::Duration;
 
-use self::asked::Asked;
+pub(crate) use self::asked::{Asked, text_of};
 use crate::{faults, plan::Plan, record::Recorded, route::Dialect, script::Script, text::Answer};
 
 /// A few characters every so often: about as fast as one reads.

@@ -42,7 +42,7 @@ impl Answer {
 }
 
 /// Cuts a text into pieces of so many characters.
-pub(super) fn pieces(text: &str, characters: usize) -> impl Iterator<Item = &str> {
+pub(crate) fn pieces(text: &str, characters: usize) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
         let end = rest.char_indices().nth(characters.max(1)).map_or(rest.len(), |(at, _)| at);

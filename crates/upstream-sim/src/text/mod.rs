@@ -6,4 +6,5 @@ mod web;
 mod words;
 
 pub use answer::Answer;
+pub(crate) use answer::pieces;
 pub use words::words;

@@ -59,6 +59,16 @@ async fn the_program_replays_a_file_event_by_event() {
     assert!(end.is_ok());
 }
 
+#[tokio::test]
+async fn the_program_answers_as_the_prompt_says_and_tells_what_it_was_asked() {
+    let (_program, [_, api]) = start(&["--prompted"]);
+    let mut client = Client::connect(addr_in(&api)).await;
+    let body = r#"{"messages":[{"role":"user","content":"{\"say\":\"So be it\",\"piece\":99}"}]}"#;
+    assert!(client.chat(API, "t", body).await.text().contains(r#""content":"So be it""#));
+    let asked = client.get("/sim/chats").await.text();
+    assert!(asked.contains(r#""outcome":"whole""#) && asked.contains("So be it"), "{asked}");
+}
+
 #[cfg(unix)]
 #[test]
 fn the_program_ends_well_when_told_to() {
