@@ -70,12 +70,13 @@ impl Client {
     /// [`SettingsError`] for the first setting that cannot be used.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
         settings.check()?;
-        let http = Http::new(&settings.timeouts)?;
+        let http = Http::new(&settings)?;
         Self::with_transport(settings, http)
     }
 
     /// A client that asks through an HTTP client of the caller's.
-    /// [`Timeouts::connect`](crate::Timeouts) is then the transport's affair.
+    /// [`Timeouts::connect`](crate::Timeouts) and [`Settings::proxy`] are then the transport's
+    /// affair.
     ///
     /// # Errors
     /// [`SettingsError`] for the first setting that cannot be used.

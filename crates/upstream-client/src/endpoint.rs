@@ -48,6 +48,22 @@ impl Endpoint {
     }
 }
 
+/// Checks the URL of a proxy: what it must not hold would be left out without a word.
+pub(crate) fn check_proxy(proxy: &str) -> Result<(), SettingsError> {
+    let problem = |problem| Err(SettingsError::Proxy { problem });
+    let Ok(url) = Url::parse(proxy.trim()) else { return problem("is not an absolute URL") };
+    if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") {
+        return problem("is neither http, https, socks5 nor socks5h");
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return problem("names no host");
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return problem("holds more than a host and a port");
+    }
+    Ok(())
+}
+
 /// Another path of the same server.
 fn beside(chat: &Url, path: &str) -> Url {
     let mut url = chat.clone();
@@ -115,6 +131,19 @@ mod tests {
     fn a_url_that_cannot_be_asked_is_refused() {
         for url in ["", "chat.z.ai", "/api", "ftp://x/y", "https://user:pw@host/x", "https://"] {
             assert!(matches!(endpoint(url), Err(SettingsError::Url { .. })), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_a_host_and_a_port_and_no_more() {
+        for proxy in ["http://host:8080", "https://u:p@host", "socks5://[::1]:1080/", "socks5h://h"]
+        {
+            assert_eq!(check_proxy(proxy), Ok(()), "{proxy}");
+        }
+        for proxy in
+            ["", "host:8080", "host", "ftp://host", "http://host/path", "http://h?q", "socks5:"]
+        {
+            assert!(matches!(check_proxy(proxy), Err(SettingsError::Proxy { .. })), "{proxy}");
         }
     }
 }

@@ -14,7 +14,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http_body::{Frame, SizeHint};
 
-use crate::settings::{SettingsError, Timeouts};
+use crate::secret::Secret;
+use crate::settings::{Settings, SettingsError};
 use crate::transport::{Body, Transport, TransportError};
 
 /// How long a connection without a stream is kept.
@@ -35,7 +36,7 @@ impl Http {
     /// compression, a timeout over the whole (a stream is long), retries (there is one policy),
     /// and HTTP/2, whose streams share one connection and wait for each other once there are as
     /// many as the peer allows.
-    pub(crate) fn new(timeouts: &Timeouts) -> Result<Self, SettingsError> {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
         let setup = |reason: String| SettingsError::Setup { reason };
         let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls().map_err(|error| setup(error.to_string()))?)
@@ -45,11 +46,15 @@ impl Http {
             .referer(false)
             .http1_only()
             .tcp_nodelay(true)
-            .connect_timeout(timeouts.connect)
+            .connect_timeout(settings.timeouts.connect)
             .pool_max_idle_per_host(POOL_SIZE)
             .pool_idle_timeout(POOL_IDLE);
         #[cfg(target_os = "linux")]
         let builder = builder.tcp_user_timeout(PEER_GONE);
+        let builder = match &settings.proxy {
+            Some(proxy) => builder.proxy(self::proxy(proxy)?),
+            None => builder,
+        };
         let inner = builder.build().map_err(|error| setup(words(&error)))?;
         Ok(Self { inner })
     }
@@ -93,6 +98,12 @@ impl http_body::Body for Answer {
     fn size_hint(&self) -> SizeHint {
         self.0.size_hint()
     }
+}
+
+/// The way through a proxy. The library's words are left out: they could name the password.
+fn proxy(proxy: &Secret) -> Result<reqwest::Proxy, SettingsError> {
+    reqwest::Proxy::all(proxy.expose().trim())
+        .map_err(|_| SettingsError::Proxy { problem: "cannot be used" })
 }
 
 /// The public roots of the web, compiled in: the same trust on every machine.

@@ -8,7 +8,7 @@ use z2api_wire::sse;
 use crate::breaker::BreakerPolicy;
 use crate::budget::RetryBudget;
 use crate::dialect;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{self, Endpoint};
 use crate::headers;
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
@@ -36,6 +36,10 @@ pub struct Settings {
     pub fe_version: String,
     /// Whether plain `http` is allowed to hosts other than this machine. Default: false.
     pub allow_http: bool,
+    /// A proxy to go through, as `http://`, `https://`, `socks5://` or `socks5h://` and
+    /// `[USER:PASSWORD@]HOST:PORT`. It may hold a password, hence a secret. No other proxy is ever
+    /// used, whatever the environment says. Default: none.
+    pub proxy: Option<Secret>,
     /// When to ask again. Default: see [`RetryPolicy`].
     pub retry: RetryPolicy,
     /// How many retries there may be over all chats. Default: see [`RetryBudget`].
@@ -59,6 +63,7 @@ impl Default for Settings {
             user_agent: concat!("z2api/", env!("CARGO_PKG_VERSION")).to_owned(),
             fe_version: "prod-fe-1.0.70".to_owned(),
             allow_http: false,
+            proxy: None,
             retry: RetryPolicy::default(),
             budget: RetryBudget::default(),
             breaker: BreakerPolicy::default(),
@@ -105,6 +110,9 @@ impl Settings {
         self.check_values()?;
         let endpoint = Endpoint::new(self)?;
         headers::common(&endpoint, self)?;
+        if let Some(proxy) = &self.proxy {
+            endpoint::check_proxy(proxy.expose())?;
+        }
         self.check_token(endpoint.dialect)
     }
 
@@ -165,6 +173,12 @@ pub enum SettingsError {
     PlainHttp {
         /// The host in the URL.
         host: String,
+    },
+    /// The proxy is none that can be used.
+    #[error("the proxy {problem}; it must look like http://HOST:PORT or socks5://HOST:PORT")]
+    Proxy {
+        /// What is wrong with it.
+        problem: &'static str,
     },
     /// The dialect needs a token and there is none.
     #[error("the {dialect} dialect needs a token{}", match dialect {

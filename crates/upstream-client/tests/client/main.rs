@@ -9,6 +9,7 @@ mod guests;
 mod images;
 mod log;
 mod outages;
+mod proxy;
 mod refusals;
 mod requests;
 mod storms;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
-use z2api_upstream_client::{Client, Dialect, Secret, Settings};
+use z2api_upstream_client::{Client, Dialect};
 use z2api_upstream_sim::{Script, Sim, faults};
 
-use crate::support::{TOKEN, ask, framed, settings, web_text};
+use crate::support::{TOKEN, ask, framed, settings, settings_for, web_text};
 
 /// One first attempt and three retries.
 const RETRIED: usize = 4;
@@ -145,7 +145,7 @@ async fn a_closed_port_is_a_failed_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1/chat/completions", listener.local_addr().unwrap());
     drop(listener);
-    let failed = ask(&Client::new(plain(url)).unwrap()).await.unwrap_err();
+    let failed = ask(&Client::new(settings_for(&url)).unwrap()).await.unwrap_err();
     assert_eq!((failed.error.kind(), failed.attempts), ("upstream_connect", 4));
 }
 
@@ -162,17 +162,7 @@ async fn a_peer_that_speaks_no_http_is_a_broken_connection() {
         }
         accepted
     });
-    let failed = ask(&Client::new(plain(url)).unwrap()).await.unwrap_err();
+    let failed = ask(&Client::new(settings_for(&url)).unwrap()).await.unwrap_err();
     assert_eq!((failed.error.kind(), failed.attempts), ("upstream_disconnected", 4));
     assert_eq!(peer.await.unwrap(), 4);
-}
-
-fn plain(url: String) -> Settings {
-    let mut settings = Settings::default();
-    settings.url = url;
-    settings.token = Some(Secret::new(TOKEN));
-    settings.retry.base = Duration::ZERO;
-    settings.retry.jitter_min = Duration::ZERO;
-    settings.retry.jitter_max = Duration::ZERO;
-    settings
 }

@@ -15,11 +15,16 @@ pub(crate) const SHORT: Duration = Duration::from_millis(50);
 
 /// Settings for a simulator: with a token, and without waits between attempts.
 pub(crate) fn settings(sim: &Sim, dialect: Dialect) -> Settings {
-    let mut settings = Settings::default();
-    settings.url = match dialect {
+    settings_for(&match dialect {
         Dialect::ZaiWeb => sim.web_url(),
         Dialect::OpenAi => sim.openai_url(),
-    };
+    })
+}
+
+/// The same for any upstream.
+pub(crate) fn settings_for(url: &str) -> Settings {
+    let mut settings = Settings::default();
+    settings.url = url.to_owned();
     settings.token = Some(Secret::new(TOKEN));
     settings.retry.base = Duration::ZERO;
     settings.retry.jitter_min = Duration::ZERO;
