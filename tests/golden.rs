@@ -69,6 +69,7 @@ struct Heard {
     content: String,
     reasoning: String,
     finish_reasons: Vec<String>,
+    annotations: Vec<Value>,
     usage: Vec<Value>,
     done: usize,
 }
@@ -78,6 +79,7 @@ fn hear(stream: &str) -> Heard {
         content: String::new(),
         reasoning: String::new(),
         finish_reasons: Vec::new(),
+        annotations: Vec::new(),
         usage: Vec::new(),
         done: 0,
     };
@@ -90,6 +92,8 @@ fn hear(stream: &str) -> Heard {
         let chunk: Value = serde_json::from_str(data).expect("a chunk is JSON");
         heard.content += &field(&chunk, "content");
         heard.reasoning += &field(&chunk, "reasoning_content");
+        let annotations = chunk["choices"][0]["delta"]["annotations"].as_array();
+        heard.annotations.extend(annotations.into_iter().flatten().cloned());
         heard
             .finish_reasons
             .extend(chunk["choices"][0]["finish_reason"].as_str().map(String::from));
@@ -122,6 +126,9 @@ fn check(case: &Case, mode: ThinkMode, stream: &str, whole: Option<&str>) {
             assert_eq!(text("reasoning_content"), heard.reasoning, "{name}: streamed and folded");
             assert_eq!(whole["choices"][0]["finish_reason"], reason.as_str(), "{name}");
             assert_eq!(whole.get("usage"), case.usage.as_ref(), "{name}");
+            let annotations = message["annotations"].as_array().expect("annotations");
+            assert_eq!(*annotations, heard.annotations, "{name}: streamed and folded");
+            check_annotations(case, mode, &heard);
             let calls = message["tool_calls"].as_array().map_or(0, Vec::len);
             assert_eq!(calls, case.tool_calls.len(), "{name}");
             for (at, meant) in case.tool_calls.iter().enumerate() {
@@ -136,6 +143,35 @@ fn check(case: &Case, mode: ThinkMode, stream: &str, whole: Option<&str>) {
             assert_eq!(whole, None, "{name}: no part may look whole");
         }
     }
+}
+
+/// Each citation stands where its annotation says, whatever comes before the answer.
+fn check_annotations(case: &Case, mode: ThinkMode, heard: &Heard) {
+    let chars: Vec<char> = heard.content.chars().collect();
+    let found: Vec<(String, &str, &str)> = heard
+        .annotations
+        .iter()
+        .map(|annotation| {
+            assert_eq!(annotation["type"], "url_citation");
+            let citation = &annotation["url_citation"];
+            let index = |name: &str| citation[name].as_u64().expect("an index") as usize;
+            let stretch = chars[index("start_index")..index("end_index")].iter().collect();
+            let text = |name: &str| citation[name].as_str().expect("text");
+            (stretch, text("url"), text("title"))
+        })
+        .collect();
+    let meant: Vec<(String, &str, &str)> = case
+        .sources
+        .iter()
+        .map(|source| {
+            let stretch = match mode {
+                ThinkMode::Raw => &source.mark,
+                ThinkMode::Think | ThinkMode::Strip | ThinkMode::Reasoning => &source.link,
+            };
+            (stretch.clone(), source.url.as_str(), source.title.as_str())
+        })
+        .collect();
+    assert_eq!(found, meant, "{} in {mode}", case.name);
 }
 
 #[test]

@@ -7,4 +7,4 @@ mod streams;
 
 pub use gateway::{Gateway, KEY, PATIENCE};
 pub use http::{Reply, send};
-pub use streams::{Case, Ends, MeantCall, cases};
+pub use streams::{Case, Ends, MeantCall, MeantSource, cases};

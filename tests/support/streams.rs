@@ -26,6 +26,8 @@ pub struct Case {
     pub usage: Option<Value>,
     /// The tool calls of the answer.
     pub tool_calls: Vec<MeantCall>,
+    /// What the answer rests on, in order.
+    pub sources: Vec<MeantSource>,
 }
 
 /// How a stream ends.
@@ -50,6 +52,21 @@ pub struct MeantCall {
     pub arguments: String,
 }
 
+/// A source as it is meant. Without a mark and a link it is found, but not cited.
+#[derive(Debug, Clone, Deserialize)]
+pub struct MeantSource {
+    /// Where it is.
+    pub url: String,
+    /// Its title.
+    pub title: String,
+    /// How the upstream cites it.
+    #[serde(default)]
+    pub mark: String,
+    /// How the answer cites it.
+    #[serde(default)]
+    pub link: String,
+}
+
 #[derive(Deserialize)]
 struct Meaning {
     dialect: String,
@@ -63,6 +80,8 @@ struct Meaning {
     usage: Option<Value>,
     #[serde(default)]
     tool_calls: Vec<MeantCall>,
+    #[serde(default)]
+    sources: Vec<MeantSource>,
 }
 
 impl Case {
@@ -135,6 +154,7 @@ fn case(name: String) -> Case {
         shown: meaning.shown,
         usage: meaning.usage,
         tool_calls: meaning.tool_calls,
+        sources: meaning.sources,
     }
 }
 

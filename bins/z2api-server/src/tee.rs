@@ -1,6 +1,6 @@
 //! Keeps what is said for the log, where the settings ask for it.
 
-use z2api_stream_transform::Sink;
+use z2api_stream_transform::{Annotation, Sink};
 use z2api_wire::event::{FinishReason, ToolCallDelta, Usage};
 
 /// The most of an answer, or of a request's messages, that a log line holds, in bytes.
@@ -35,6 +35,10 @@ impl<S: Sink> Sink for Tee<'_, S> {
 
     fn tool_call(&mut self, call: &ToolCallDelta<'_>) {
         self.sink.tool_call(call);
+    }
+
+    fn annotations(&mut self, annotations: Vec<Annotation>) {
+        self.sink.annotations(annotations);
     }
 
     fn event_end(&mut self) {

@@ -5,9 +5,10 @@ use serde::Serialize;
 use z2api_wire::event::{FinishReason, ToolCallDelta, Usage};
 use z2api_wire::openai::error::{ErrorBody, ErrorObject};
 
+use crate::annotation::Written;
 use crate::encoder::Encoder;
 use crate::escape::push_escaped;
-use crate::sink::{AnswerId, Sink};
+use crate::sink::{Annotation, AnswerId, Sink};
 
 /// Writes OpenAI chunks as server-sent events into one buffer that is reused for the whole stream.
 ///
@@ -157,6 +158,14 @@ impl Sink for Chunks {
         self.out.put_slice(b"\"arguments\":\"");
         push_escaped(&mut self.out, &call.arguments);
         self.out.put_slice(b"\"}}]");
+        self.end(None);
+    }
+
+    fn annotations(&mut self, annotations: Vec<Annotation>) {
+        self.close();
+        let written: Vec<Written<'_>> = annotations.iter().map(Written::from).collect();
+        self.begin(b"\"annotations\":");
+        self.out.put_slice(&serde_json::to_vec(&written).expect("annotations are JSON"));
         self.end(None);
     }
 

@@ -1,138 +1,69 @@
 //! Citation marks in the answer (`【turn0search3】`): a link to the source, or nothing.
 
-use std::collections::HashMap;
-
-use serde_json::Value;
+use crate::sources::{Source, Sources};
 
 const OPEN: char = '【';
 const CLOSE: char = '】';
 /// A longer run after `【` is text.
 const MAX_MARK: usize = 96;
-const MAX_SOURCES: usize = 4096;
-const MAX_UNREAD: usize = 4 * 1024 * 1024;
-
-/// What the upstream's tools have found, by the name the answer cites it with.
-#[derive(Debug, Default)]
-pub(crate) struct Sources {
-    urls: HashMap<String, String>,
-    /// Tool output that has not been looked through yet: most answers cite nothing.
-    unread: String,
-}
-
-impl Sources {
-    /// Takes tool output, in pieces of any size.
-    pub(crate) fn add_output(&mut self, text: &str) {
-        if self.unread.len() + text.len() <= MAX_UNREAD {
-            self.unread.push_str(text);
-        }
-    }
-
-    /// Takes a whole `<glm_block …>{…}</glm_block>`.
-    pub(crate) fn add_block(&mut self, block: &str) {
-        let (Some(from), Some(to)) = (block.find('{'), block.rfind('}')) else { return };
-        if let Ok(json) = serde_json::from_str::<Value>(&block[from..=to]) {
-            self.walk(&json, 0);
-        }
-    }
-
-    fn url(&mut self, name: &str) -> Option<&str> {
-        if !self.unread.is_empty() {
-            let output = std::mem::take(&mut self.unread);
-            self.read(&output);
-        }
-        self.urls.get(name).map(String::as_str)
-    }
-
-    /// Results stand as `[ref_id=NAME†TITLE†URL]`.
-    fn read(&mut self, output: &str) {
-        for part in output.split("[ref_id=").skip(1) {
-            let mut fields = part.splitn(3, '†');
-            let (Some(name), Some(_), Some(rest)) = (fields.next(), fields.next(), fields.next())
-            else {
-                continue;
-            };
-            if let Some(end) = rest.find(']') {
-                self.insert(name, &rest[..end]);
-            }
-        }
-    }
-
-    /// Looks for objects with a `ref_id` and a `url`, also in strings that hold JSON.
-    fn walk(&mut self, json: &Value, depth: u8) {
-        if depth > 12 {
-            return;
-        }
-        match json {
-            Value::Object(object) => {
-                if let (Some(Value::String(name)), Some(Value::String(url))) =
-                    (object.get("ref_id"), object.get("url"))
-                {
-                    self.insert(name, url);
-                }
-                for inner in object.values() {
-                    self.walk(inner, depth + 1);
-                }
-            }
-            Value::Array(items) => items.iter().for_each(|item| self.walk(item, depth + 1)),
-            Value::String(text) => {
-                if text.contains("ref_id")
-                    && let Ok(inner) = serde_json::from_str::<Value>(text)
-                {
-                    self.walk(&inner, depth + 1);
-                }
-                self.read(text);
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
-    }
-
-    fn insert(&mut self, name: &str, url: &str) {
-        let web = url.starts_with("https://") || url.starts_with("http://");
-        if web && self.urls.len() < MAX_SOURCES {
-            self.urls.insert(name.trim().to_owned(), url.trim().to_owned());
-        }
-    }
-}
 
 /// Finds marks in text that comes in pieces, and holds back what may still become one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Citations {
+    /// Marks stay as they are.
+    raw: bool,
     held: String,
 }
 
 impl Citations {
-    /// Takes a piece of the answer and hands on what is certain.
-    pub(crate) fn push(&mut self, text: &str, sources: &mut Sources, out: &mut impl FnMut(&str)) {
+    /// With `raw`, marks are found but stay as they are.
+    pub(crate) fn new(raw: bool) -> Self {
+        Self { raw, held: String::new() }
+    }
+
+    /// Takes a piece of the answer and hands on what is certain, each citation by itself with its
+    /// source.
+    pub(crate) fn push(
+        &mut self,
+        text: &str,
+        sources: &mut Sources,
+        out: &mut impl FnMut(&str, Option<&Source>),
+    ) {
         if self.held.is_empty() && !text.contains(OPEN) {
-            return out(text);
+            return out(text, None);
         }
         self.held.push_str(text);
         let held = std::mem::take(&mut self.held);
         let mut rest = held.as_str();
         while let Some(at) = rest.find(OPEN) {
             if at > 0 {
-                out(&rest[..at]);
+                out(&rest[..at], None);
             }
             rest = &rest[at..];
             match mark_at(&rest[OPEN.len_utf8()..]) {
                 Mark::Whole { name, number } => {
-                    if let Some(url) = sources.url(name) {
-                        out(&link(number, url));
+                    let source = sources.find(name);
+                    let (mark, after) =
+                        rest.split_at(OPEN.len_utf8() + name.len() + CLOSE.len_utf8());
+                    match source {
+                        _ if self.raw => out(mark, source),
+                        Some(known) => out(&link(number, &known.url), source),
+                        None => {}
                     }
-                    rest = &rest[OPEN.len_utf8() + name.len() + CLOSE.len_utf8()..];
+                    rest = after;
                 }
                 Mark::Begun => {
                     rest.clone_into(&mut self.held);
                     return;
                 }
                 Mark::Text => {
-                    out(&rest[..OPEN.len_utf8()]);
+                    out(&rest[..OPEN.len_utf8()], None);
                     rest = &rest[OPEN.len_utf8()..];
                 }
             }
         }
         if !rest.is_empty() {
-            out(rest);
+            out(rest, None);
         }
     }
 
@@ -196,14 +127,18 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &str) {
+        check_in(false, text, expected);
+    }
+
+    fn check_in(raw: bool, text: &str, expected: &str) {
         let whole = [text.to_owned()];
         let chars: Vec<String> = text.chars().map(String::from).collect();
         for pieces in [&whole[..], &chars[..]] {
             let mut sources = Sources::default();
             sources.add_output("[ref_id=turn0search3†A title†https://example.org/a_(b)]\nDate: x");
-            let (mut citations, mut out) = (Citations::default(), String::new());
+            let (mut citations, mut out) = (Citations::new(raw), String::new());
             for piece in pieces {
-                citations.push(piece, &mut sources, &mut |text| out.push_str(text));
+                citations.push(piece, &mut sources, &mut |text, _| out.push_str(text));
             }
             citations.flush(&mut |text| out.push_str(text));
             assert_eq!(out, expected);
@@ -229,11 +164,9 @@ mod tests {
     }
 
     #[test]
-    fn a_tool_block_tells_sources_too() {
-        let mut sources = Sources::default();
-        sources.add_block(
-            r#"<glm_block >{"data":{"metadata":{"result":"{\"search_result\":[{\"title\":\"t\",\"url\":\"https://a.example\",\"ref_id\":\"turn0search1\"}]}"}}}</glm_block>"#,
-        );
-        assert_eq!(sources.url("turn0search1"), Some("https://a.example"));
+    fn raw_marks_stay() {
+        for text in ["x【turn0search3】y", "x【turn1click7】y", "a【turn0search"] {
+            check_in(true, text, text);
+        }
     }
 }

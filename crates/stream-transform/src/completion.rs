@@ -3,6 +3,7 @@
 use serde::Serialize;
 use z2api_wire::event::{FinishReason, Usage};
 
+use crate::annotation::Written;
 use crate::fold::{Folded, FoldedCall};
 use crate::sink::AnswerId;
 
@@ -32,6 +33,7 @@ struct Message<'a> {
     refusal: Option<()>,
     #[serde(skip_serializing_if = "str::is_empty")]
     reasoning_content: &'a str,
+    annotations: Vec<Written<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<ToolCall<'a>>,
 }
@@ -58,6 +60,7 @@ pub fn completion(answer: Folded<'_>, id: &AnswerId) -> Vec<u8> {
         content: (!only_calls).then_some(answer.content),
         refusal: None,
         reasoning_content: answer.reasoning,
+        annotations: answer.annotations.iter().map(Written::from).collect(),
         tool_calls: answer.tool_calls.iter().map(call).collect(),
     };
     let completion = Completion {

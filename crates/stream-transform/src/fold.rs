@@ -2,7 +2,7 @@
 
 use z2api_wire::event::{FinishReason, ToolCallDelta, Usage};
 
-use crate::sink::Sink;
+use crate::sink::{Annotation, Sink};
 
 /// Gathers an answer, for whichever API it is then written in.
 #[derive(Debug, Default)]
@@ -10,6 +10,7 @@ pub struct Fold {
     content: String,
     reasoning: String,
     tool_calls: Vec<FoldedCall>,
+    annotations: Vec<Annotation>,
     end: Option<(FinishReason, Option<Usage>)>,
 }
 
@@ -37,6 +38,8 @@ pub struct Folded<'a> {
     pub reasoning: &'a str,
     /// The calls of the client's tools, in order.
     pub tool_calls: &'a [FoldedCall],
+    /// What the text rests on.
+    pub annotations: &'a [Annotation],
     /// Why the model stopped.
     pub finish_reason: FinishReason,
     /// Token counts, if the upstream told them.
@@ -51,6 +54,7 @@ impl Fold {
             content: &self.content,
             reasoning: &self.reasoning,
             tool_calls: &self.tool_calls,
+            annotations: &self.annotations,
             finish_reason: *finish_reason,
             usage: usage.as_ref(),
         })
@@ -86,6 +90,10 @@ impl Sink for Fold {
         call.id.push_str(piece.id.as_deref().unwrap_or_default());
         call.name.push_str(piece.name.as_deref().unwrap_or_default());
         call.arguments.push_str(&piece.arguments);
+    }
+
+    fn annotations(&mut self, annotations: Vec<Annotation>) {
+        self.annotations = annotations;
     }
 
     fn finish(&mut self, reason: FinishReason, usage: Option<&Usage>) {

@@ -21,6 +21,7 @@
 //! # Ok::<(), z2api_stream_transform::TransformError>(())
 //! ```
 
+mod annotation;
 mod chunks;
 mod citation;
 mod completion;
@@ -34,6 +35,7 @@ mod models;
 mod request;
 mod said;
 mod sink;
+mod sources;
 mod stop;
 mod tag;
 mod transform;
@@ -48,5 +50,5 @@ pub use fold::{Fold, Folded, FoldedCall};
 pub use mode::{ThinkMode, UnknownThinkMode};
 pub use models::{BUILT_IN_MODELS, Model, ModelTable, ModelTableError};
 pub use request::{RequestError, chat_of};
-pub use sink::{AnswerId, Sink};
+pub use sink::{Annotation, AnswerId, Sink};
 pub use transform::{Options, Progress, Transform, TransformError};

@@ -1,5 +1,7 @@
 //! Where an answer is said to.
 
+use std::ops::Range;
+
 use z2api_wire::event::{FinishReason, ToolCallDelta, Usage};
 
 /// What names an answer: the same in all chunks of its stream.
@@ -13,6 +15,18 @@ pub struct AnswerId {
     pub model: String,
 }
 
+/// A stretch of the content that rests on a page the upstream's search has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Annotation {
+    /// Where the page is.
+    pub url: String,
+    /// Its title, or its URL if it has none.
+    pub title: String,
+    /// The stretch, in characters (Unicode scalar values) of the whole content. Empty, at the
+    /// content's end, for a page that was found but is not cited.
+    pub range: Range<usize>,
+}
+
 /// Hears an answer piece by piece, in order.
 pub trait Sink {
     /// A piece of `content`.
@@ -21,6 +35,8 @@ pub trait Sink {
     fn reasoning(&mut self, text: &str);
     /// A piece of a tool call.
     fn tool_call(&mut self, call: &ToolCallDelta<'_>);
+    /// What the content rests on. Once, before [`Sink::finish`], and only if there is any.
+    fn annotations(&mut self, annotations: Vec<Annotation>);
     /// What one upstream event had to say is said.
     fn event_end(&mut self) {}
     /// The answer is whole. Nothing follows.

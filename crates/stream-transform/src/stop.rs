@@ -38,6 +38,11 @@ impl StopWords {
         false
     }
 
+    /// The text that may be the beginning of a stop word.
+    pub(crate) fn held(&self) -> &str {
+        &self.held
+    }
+
     /// No more text comes: the beginning of a stop word was text.
     pub(crate) fn flush(&mut self, out: &mut impl FnMut(&str)) {
         if !self.held.is_empty() {

@@ -3,11 +3,11 @@
 use z2api_wire::event::{Dialect, Event, FinishReason, Phase, ToolCallDelta, Usage};
 use z2api_wire::fault::Fault;
 
-use crate::citation::Sources;
 use crate::markup::Piece;
 use crate::message::{Kind, MAX_MESSAGE};
 use crate::mode::ThinkMode;
 use crate::sink::Sink;
+use crate::sources::Sources;
 use crate::view::{TooLarge, View};
 use crate::voice::Voice;
 
@@ -123,6 +123,11 @@ impl Transform {
             }
             Event::Edit { phase, index, text } => view.edit(*phase, *index, text, &mut say)?,
             Event::ToolCall(call) => self.tool_call(call, sink),
+            Event::Search(found) => {
+                for page in found {
+                    sources.insert(&page.name, &page.title, &page.url);
+                }
+            }
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish(reason) => self.finish = Some(*reason),
             Event::Error(fault) => return Err(TransformError::Upstream(fault.clone())),
@@ -138,7 +143,7 @@ impl Transform {
     pub fn end(&mut self, sink: &mut impl Sink) {
         let reason = self.finish_reason();
         self.settle(sink);
-        self.voice.finish(reason, self.usage.as_ref(), sink);
+        self.voice.finish(reason, self.usage.as_ref(), &mut self.sources, sink);
     }
 
     /// The answer ends in an error: says what was held back and closes open tags, and no more.

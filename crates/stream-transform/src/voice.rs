@@ -1,10 +1,13 @@
 //! Says thinking and answer in the words of one thinking mode.
 
+use std::collections::HashSet;
+
 use z2api_wire::event::{Dialect, FinishReason, ToolCallDelta, Usage};
 
-use crate::citation::{Citations, Sources};
+use crate::citation::Citations;
 use crate::mode::ThinkMode;
-use crate::sink::Sink;
+use crate::sink::{Annotation, Sink};
+use crate::sources::Sources;
 use crate::stop::StopWords;
 use crate::trim::BlankLines;
 
@@ -22,8 +25,23 @@ pub(crate) struct Voice {
     /// In raw mode: a line end that belongs to the end tag if the block ends here.
     held_line_end: bool,
     citations: Citations,
+    annotations: Vec<Annotation>,
+    content: Content,
     stop: StopWords,
     stopped: bool,
+}
+
+/// Says content, and counts its characters: annotations refer to them.
+#[derive(Debug, Default)]
+struct Content {
+    chars: usize,
+}
+
+impl Content {
+    fn say(&mut self, text: &str, sink: &mut impl Sink) {
+        self.chars += text.chars().count();
+        sink.content(text);
+    }
 }
 
 impl Voice {
@@ -35,7 +53,9 @@ impl Voice {
             between_blocks: false,
             lines: BlankLines::default(),
             held_line_end: false,
-            citations: Citations::default(),
+            citations: Citations::new(mode == ThinkMode::Raw),
+            annotations: Vec::new(),
+            content: Content::default(),
             stop: StopWords::new(stop),
             stopped: false,
         }
@@ -50,7 +70,7 @@ impl Voice {
     pub(crate) fn open(&mut self, markup: &str, sink: &mut impl Sink) {
         if self.mode == ThinkMode::Raw {
             self.close(sink);
-            sink.content(markup);
+            self.content.say(markup, sink);
             self.thinking = true;
         }
     }
@@ -60,19 +80,19 @@ impl Voice {
         if self.stopped || text.is_empty() {
             return;
         }
-        let Self { mode, thinking, between_blocks, lines, .. } = self;
+        let Self { mode, thinking, between_blocks, lines, content, .. } = self;
         match mode {
             ThinkMode::Strip => {}
             ThinkMode::Raw if self.dialect == Dialect::OpenAi => sink.reasoning(text),
             ThinkMode::Raw => self.raw_thinking(text, sink),
             ThinkMode::Think => lines.push(text, &mut |text| {
                 if !*thinking {
-                    sink.content("<think>\n");
+                    content.say("<think>\n", sink);
                 } else if *between_blocks {
-                    sink.content("\n\n");
+                    content.say("\n\n", sink);
                 }
                 (*thinking, *between_blocks) = (true, false);
-                sink.content(text);
+                content.say(text, sink);
             }),
             ThinkMode::Reasoning => lines.push(text, &mut |text| {
                 if *thinking && *between_blocks {
@@ -86,14 +106,14 @@ impl Voice {
 
     fn raw_thinking(&mut self, text: &str, sink: &mut impl Sink) {
         if std::mem::take(&mut self.held_line_end) {
-            sink.content("\n");
+            self.content.say("\n", sink);
         }
         match text.strip_suffix('\n') {
             Some(text) if self.thinking => {
                 self.held_line_end = true;
-                sink.content(text);
+                self.content.say(text, sink);
             }
-            _ => sink.content(text),
+            _ => self.content.say(text, sink),
         }
     }
 
@@ -114,17 +134,19 @@ impl Voice {
             return;
         }
         self.close(sink);
-        let Self { stop, stopped, .. } = self;
-        let mut say = |text: &str| {
-            if !*stopped {
-                *stopped = stop.push(text, &mut |text| sink.content(text));
+        let Self { stop, stopped, content, annotations, .. } = self;
+        self.citations.push(text, sources, &mut |text, source| {
+            if *stopped {
+                return;
             }
-        };
-        if self.mode == ThinkMode::Raw || self.dialect == Dialect::OpenAi {
-            say(text);
-        } else {
-            self.citations.push(text, sources, &mut say);
-        }
+            if let Some(source) = source {
+                let start = content.chars + stop.held().chars().count();
+                let range = start..start + text.chars().count();
+                let (url, title) = (source.url.clone(), source.title.clone());
+                annotations.push(Annotation { url, title, range });
+            }
+            *stopped = stop.push(text, &mut |text| content.say(text, sink));
+        });
     }
 
     /// A piece of a call of the client's tools.
@@ -140,23 +162,44 @@ impl Voice {
         &mut self,
         reason: FinishReason,
         usage: Option<&Usage>,
+        sources: &mut Sources,
         sink: &mut impl Sink,
     ) {
         self.settle(sink);
+        let annotations = self.annotations(sources);
+        if !annotations.is_empty() {
+            sink.annotations(annotations);
+        }
         sink.finish(reason, usage);
+    }
+
+    /// The citations that were said, and after them the sources that no citation names.
+    fn annotations(&mut self, sources: &mut Sources) -> Vec<Annotation> {
+        let end = self.content.chars;
+        let mut annotations = std::mem::take(&mut self.annotations);
+        // A stop word may have cut a link off.
+        annotations.retain(|annotation| annotation.range.end <= end);
+        let mut urls: HashSet<String> = annotations.iter().map(|a| a.url.clone()).collect();
+        for source in sources.all() {
+            if urls.insert(source.url.clone()) {
+                let (url, title) = (source.url.clone(), source.title.clone());
+                annotations.push(Annotation { url, title, range: end..end });
+            }
+        }
+        annotations
     }
 
     /// Says what is held back and closes what is open: nothing certain is missing after this.
     pub(crate) fn settle(&mut self, sink: &mut impl Sink) {
         self.close(sink);
-        let Self { stop, stopped, citations, .. } = self;
+        let Self { stop, stopped, citations, content, .. } = self;
         citations.flush(&mut |text| {
             if !*stopped {
-                *stopped = stop.push(text, &mut |text| sink.content(text));
+                *stopped = stop.push(text, &mut |text| content.say(text, sink));
             }
         });
         if !*stopped {
-            stop.flush(&mut |text| sink.content(text));
+            stop.flush(&mut |text| content.say(text, sink));
         }
     }
 
@@ -166,8 +209,8 @@ impl Voice {
         self.between_blocks = false;
         if std::mem::take(&mut self.thinking) {
             match self.mode {
-                ThinkMode::Think => sink.content("\n</think>\n\n"),
-                ThinkMode::Raw => sink.content("\n</details>\n"),
+                ThinkMode::Think => self.content.say("\n</think>\n\n", sink),
+                ThinkMode::Raw => self.content.say("\n</details>\n", sink),
                 ThinkMode::Strip | ThinkMode::Reasoning => {}
             }
         }

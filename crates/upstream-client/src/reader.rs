@@ -218,11 +218,13 @@ enum Note {
 }
 
 /// Whether an event is the begin of an answer: text, an edit, a tool call, or a finish. Token
-/// counts and unknown shapes may come before it and mean nothing yet.
+/// counts, search results and unknown shapes may come before it and mean nothing yet.
 pub(crate) fn is_begin(event: &Event<'_>) -> bool {
     match event {
         Event::Text { .. } | Event::Edit { .. } | Event::ToolCall(_) | Event::Finish(_) => true,
-        Event::Usage(_) | Event::Unknown(_) | Event::Error(_) | Event::End => false,
+        Event::Search(_) | Event::Usage(_) | Event::Unknown(_) | Event::Error(_) | Event::End => {
+            false
+        }
     }
 }
 
@@ -230,9 +232,11 @@ impl Seen {
     fn note(&mut self, event: &Event<'_>) -> Note {
         self.begun |= is_begin(event);
         match event {
-            Event::Text { .. } | Event::Edit { .. } | Event::ToolCall(_) | Event::Usage(_) => {
-                Note::Content
-            }
+            Event::Text { .. }
+            | Event::Edit { .. }
+            | Event::ToolCall(_)
+            | Event::Search(_)
+            | Event::Usage(_) => Note::Content,
             Event::Finish(_) => {
                 self.finish = true;
                 Note::Content

@@ -63,6 +63,8 @@ pub enum Event<'a> {
     },
     /// A piece of a call of one of the client's tools.
     ToolCall(ToolCallDelta<'a>),
+    /// What the upstream's own search has found (`openai`; in `zai-web` it is tool output).
+    Search(Vec<SearchResult<'a>>),
     /// Token counts. A later one replaces an earlier one.
     Usage(Usage),
     /// Why the model stopped. Not yet the end of the stream.
@@ -88,12 +90,33 @@ impl Event<'_> {
                 name: call.name.map(own),
                 arguments: own(call.arguments),
             }),
+            Event::Search(results) => {
+                Event::Search(results.into_iter().map(SearchResult::into_owned).collect())
+            }
             Event::Usage(usage) => Event::Usage(usage),
             Event::Finish(reason) => Event::Finish(reason),
             Event::Error(fault) => Event::Error(fault),
             Event::Unknown(shape) => Event::Unknown(own(shape)),
             Event::End => Event::End,
         }
+    }
+}
+
+/// A page that the upstream's search has found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SearchResult<'a> {
+    /// What an answer cites it by.
+    pub name: Cow<'a, str>,
+    /// Its title; may be empty.
+    pub title: Cow<'a, str>,
+    /// Where it is.
+    pub url: Cow<'a, str>,
+}
+
+impl SearchResult<'_> {
+    fn into_owned(self) -> SearchResult<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        SearchResult { name: own(self.name), title: own(self.title), url: own(self.url) }
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod error;
 pub mod models;
 pub mod request;
+mod search;
 pub(crate) mod stream;
 
 pub use stream::decode;

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::Malformed;
 use crate::event::{Event, FinishReason, Phase, ReportedUsage, ToolCallDelta};
 use crate::fault::Fault;
+use crate::openai::search;
 use crate::text::Text;
 
 #[derive(Deserialize)]
@@ -16,6 +17,8 @@ struct Chunk<'a> {
     #[serde(default, borrow)]
     choices: Option<Vec<Choice<'a>>>,
     usage: Option<ReportedUsage>,
+    #[serde(default, borrow)]
+    web_search: Option<&'a RawValue>,
     #[serde(default, borrow)]
     error: Option<&'a RawValue>,
 }
@@ -77,6 +80,9 @@ pub fn decode<'a>(data: &'a str, emit: &mut impl FnMut(Event<'a>)) -> Result<(),
             emit(Event::Error(Fault::from_error(&error).unwrap_or_default()));
             return Ok(());
         }
+    }
+    if let Some(found) = chunk.web_search.and_then(search::event_of) {
+        emit(found);
     }
     for choice in chunk.choices.unwrap_or_default() {
         // Only one answer is ever asked for.
