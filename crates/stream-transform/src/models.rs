@@ -21,6 +21,8 @@ pub struct Model {
     pub openai: String,
     /// Whether it thinks before it answers.
     pub thinking: bool,
+    /// Whether a request may switch that.
+    pub thinking_is_optional: bool,
     /// Whether it searches the web.
     pub search: bool,
     /// The tool servers that the upstream searches with (`zai-web`).
@@ -77,6 +79,7 @@ impl Row {
             name: self.name,
             zai_web: self.zai_web,
             thinking: self.thinking == Thinking::Always,
+            thinking_is_optional: self.thinking == Thinking::Optional,
             search: false,
             mcp_servers: Vec::new(),
             vision: self.vision,

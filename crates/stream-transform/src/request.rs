@@ -6,7 +6,7 @@
 use serde_json::value::RawValue;
 use z2api_wire::chat::Chat;
 use z2api_wire::event::Dialect;
-use z2api_wire::openai::request::{ChatRequest, Content, Message, Part, Role, Stop};
+use z2api_wire::openai::request::{ChatRequest, Content, Message, Part, Role, Stop, Thinking};
 
 use crate::models::{Model, ModelTable};
 
@@ -57,7 +57,7 @@ pub fn chat_of(
     Ok(Chat {
         model: model.upstream_id(dialect).to_owned(),
         messages,
-        thinking: model.thinking,
+        thinking: thinks(model, request.thinking),
         search: model.search,
         mcp_servers: model.mcp_servers.clone(),
         temperature: request.temperature,
@@ -69,6 +69,14 @@ pub fn chat_of(
         response_format: request.response_format,
         user: request.user,
     })
+}
+
+/// A model that can do either does as the request says, and otherwise as its name says.
+fn thinks(model: &Model, asked: Option<Thinking>) -> bool {
+    match asked {
+        Some(asked) if model.thinking_is_optional => asked == Thinking::Enabled,
+        Some(_) | None => model.thinking,
+    }
 }
 
 fn check_options(request: &ChatRequest) -> Result<(), RequestError> {
@@ -214,6 +222,17 @@ mod tests {
         assert!(chat.thinking && chat.search);
         let chat = ask(r#""model":"glm-4.5-thinking""#, Dialect::OpenAi).unwrap();
         assert_eq!((chat.model.as_str(), chat.thinking), ("glm-4.5", true));
+    }
+
+    #[test]
+    fn a_request_can_switch_the_thinking_of_a_model_that_can_do_either() {
+        let thinks = |model: &str, kind: &str| {
+            let fields = format!(r#""model":"{model}","thinking":{{"type":"{kind}"}}"#);
+            ask(&fields, Dialect::OpenAi).unwrap().thinking
+        };
+        assert!(thinks("GLM-4.5", "enabled") && !thinks("GLM-4.5-Thinking", "disabled"));
+        assert!(thinks("Z1-32B", "disabled"), "it always thinks");
+        assert!(!thinks("GLM-4-32B", "enabled"), "it never does");
     }
 
     #[test]

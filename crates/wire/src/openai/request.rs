@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// The body of `POST /v1/chat/completions`. Unknown fields are passed over.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct ChatRequest {
     /// The model's public name.
     pub model: String,
@@ -36,8 +36,20 @@ pub struct ChatRequest {
     pub response_format: Option<Box<RawValue>>,
     /// The client's name for its user.
     pub user: Option<String>,
+    /// Z.ai's own: whether the model thinks, whatever its name says.
+    pub thinking: Option<Thinking>,
     /// z2api's own: how to show the thinking of this answer.
     pub reasoning_format: Option<String>,
+}
+
+/// `thinking`, in the words of Z.ai's API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Thinking {
+    /// Think before answering.
+    Enabled,
+    /// Answer at once.
+    Disabled,
 }
 
 /// `stream_options`.
