@@ -12,6 +12,7 @@ use crate::endpoint::{self, Endpoint};
 use crate::headers;
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
+use crate::tls;
 use crate::token::Token;
 
 /// The settings of a [`Client`](crate::Client). Start from the default and set what differs.
@@ -40,6 +41,13 @@ pub struct Settings {
     /// `[USER:PASSWORD@]HOST:PORT`. It may hold a password, hence a secret. No other proxy is ever
     /// used, whatever the environment says. Default: none.
     pub proxy: Option<Secret>,
+    /// Whether to speak HTTP/2 where the upstream offers it: with `https` and without a proxy. Its
+    /// streams share connections, as many as each takes at once; otherwise each stream has a
+    /// connection of its own. Default: true.
+    pub http2: bool,
+    /// Certificates to trust as roots beside the public ones that are compiled in, in PEM.
+    /// Default: none.
+    pub extra_roots: Option<String>,
     /// When to ask again. Default: see [`RetryPolicy`].
     pub retry: RetryPolicy,
     /// How many retries there may be over all chats. Default: see [`RetryBudget`].
@@ -64,6 +72,8 @@ impl Default for Settings {
             fe_version: "prod-fe-1.0.70".to_owned(),
             allow_http: false,
             proxy: None,
+            http2: true,
+            extra_roots: None,
             retry: RetryPolicy::default(),
             budget: RetryBudget::default(),
             breaker: BreakerPolicy::default(),
@@ -101,8 +111,7 @@ impl Default for Timeouts {
 }
 
 impl Settings {
-    /// Makes every check that [`Client::new`](crate::Client::new) makes, and sets nothing up: no
-    /// TLS, no connection.
+    /// Makes every check that [`Client::new`](crate::Client::new) makes, and sets nothing up.
     ///
     /// # Errors
     /// [`SettingsError`] for the first setting that cannot be used.
@@ -113,6 +122,7 @@ impl Settings {
         if let Some(proxy) = &self.proxy {
             endpoint::check_proxy(proxy.expose())?;
         }
+        tls::config(self.extra_roots.as_deref())?;
         self.check_token(endpoint.dialect)
     }
 
@@ -180,6 +190,9 @@ pub enum SettingsError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The extra roots are no certificates in PEM.
+    #[error("the extra roots are no certificates in PEM that can be trusted")]
+    Roots,
     /// The dialect needs a token and there is none.
     #[error("the {dialect} dialect needs a token{}", match dialect {
         Dialect::ZaiWeb => ", or guest tokens allowed",
