@@ -83,11 +83,18 @@ pub fn decode<'a>(data: &'a str, emit: &mut impl FnMut(Event<'a>)) -> Result<(),
     }
     if let Some(found) = chunk.web_search.and_then(search::event_of) {
         emit(found);
+    } else if chunk.choices.is_none() && chunk.usage.is_none() {
+        // Errors come in a flat form too, and it would pass for a chunk that says nothing.
+        let value: Value = serde_json::from_str(data).map_err(|e| Malformed::json(&e))?;
+        let unknown = || Event::Unknown(Cow::Borrowed("chunk without choices"));
+        emit(Fault::from_value(&value).map_or_else(unknown, Event::Error));
     }
     for choice in chunk.choices.unwrap_or_default() {
         // Only one answer is ever asked for.
         if choice.index.unwrap_or(0) == 0 {
             let finish = choice.finish_reason.as_ref().map(|reason| reason.0.clone());
+            // Some servers write an empty word where OpenAI writes null.
+            let finish = finish.filter(|reason| !reason.is_empty());
             emit_delta(choice, emit);
             if let Some(reason) = finish {
                 emit(finish_of(reason));
@@ -142,5 +149,39 @@ fn finish_of(reason: Cow<'_, str>) -> Event<'_> {
                 other.chars().take(40).collect::<String>()
             ),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(data: &str) -> Vec<Event<'static>> {
+        let mut events = Vec::new();
+        decode(data, &mut |event| events.push(event.into_owned())).expect("a chunk");
+        events
+    }
+
+    #[test]
+    fn an_error_in_any_form_is_no_silence() {
+        for data in [
+            r#"{"error":{"code":"1302","message":"oh"}}"#,
+            r#"{"code":1302,"message":"oh"}"#,
+            r#"{"object":"error","message":"oh","code":400}"#,
+            r#"{"error":"oh"}"#,
+        ] {
+            match &decoded(data)[..] {
+                [Event::Error(fault)] => assert_eq!(fault.message, "oh", "{data}"),
+                other => panic!("{data}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_chunk_that_says_nothing_is_no_error() {
+        for data in [r#"{"choices":[]}"#, r#"{"choices":[{"delta":{},"finish_reason":""}]}"#] {
+            assert_eq!(decoded(data), [], "{data}");
+        }
+        assert!(matches!(decoded(r#"{"id":"x"}"#)[..], [Event::Unknown(_)]));
     }
 }

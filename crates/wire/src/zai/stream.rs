@@ -48,11 +48,13 @@ struct Body<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// The other form of the end mark: `{"data":"[DONE]"}`.
+/// An event whose `data` is no object: a title, tags, the other form of the end mark.
 #[derive(Deserialize)]
-struct Wrapped<'a> {
+struct Loose<'a> {
+    #[serde(rename = "type", default, borrow)]
+    kind: Option<Text<'a>>,
     #[serde(borrow)]
-    data: Text<'a>,
+    data: &'a RawValue,
 }
 
 /// Reads the data of one SSE event and hands what it says to `emit`.
@@ -66,14 +68,9 @@ pub fn decode<'a>(data: &'a str, emit: &mut impl FnMut(Event<'a>)) -> Result<(),
     }
     let envelope: Envelope<'a> = match serde_json::from_str(data) {
         Ok(envelope) => envelope,
-        Err(error) => {
-            if serde_json::from_str::<Wrapped<'_>>(data).is_ok_and(|w| w.data.0 == "[DONE]") {
-                emit(Event::End);
-                return Ok(());
-            }
-            return Err(Malformed::json(&error));
-        }
+        Err(error) => return decode_loose(data, &error, emit),
     };
+    let bare = envelope.data.is_none();
     let body = envelope.data.unwrap_or_default();
     if let Some(fault) = fault_in(envelope.error, body.error, body.data)? {
         // Text that came with the refusal is still the upstream's text.
@@ -86,6 +83,7 @@ pub fn decode<'a>(data: &'a str, emit: &mut impl FnMut(Event<'a>)) -> Result<(),
         return Ok(());
     }
     match envelope.kind.as_ref().map(|kind| kind.0.as_ref()) {
+        None | Some("chat:completion") if bare => emit(bare_event(data)?),
         None | Some("chat:completion") => emit_completion(body, emit),
         Some("chat:message") => {
             if let Some(Text(text)) = body.content {
@@ -97,10 +95,46 @@ pub fn decode<'a>(data: &'a str, emit: &mut impl FnMut(Event<'a>)) -> Result<(),
                 emit(Event::Text { phase: Phase::Answer, text });
             }
         }
-        Some("chat:title" | "chat:tags" | "conn:heartbeat") => {}
-        Some(other) => emit(Event::Unknown(Cow::Owned(format!("type {}", bounded(other))))),
+        Some(kind) if says_nothing(kind) => {}
+        Some(other) => emit(unknown("type", other)),
     }
     Ok(())
+}
+
+/// `data` has an unexpected form: fatal only in an event that may carry the answer.
+fn decode_loose<'a>(
+    data: &'a str,
+    error: &serde_json::Error,
+    emit: &mut impl FnMut(Event<'a>),
+) -> Result<(), Malformed> {
+    let Ok(loose) = serde_json::from_str::<Loose<'_>>(data) else {
+        return Err(Malformed::json(error));
+    };
+    match loose.kind.as_ref().map(|kind| kind.0.as_ref()) {
+        None if loose.data.get() == "\"[DONE]\"" => emit(Event::End),
+        Some(kind) if says_nothing(kind) => {}
+        None | Some("chat:completion" | "chat:message" | "chat:message:delta") => {
+            return Err(Malformed::json(error));
+        }
+        Some(other) => emit(unknown("type", other)),
+    }
+    Ok(())
+}
+
+/// Events for the web page's frame around the answer.
+fn says_nothing(kind: &str) -> bool {
+    matches!(kind, "chat:title" | "chat:tags" | "conn:heartbeat")
+}
+
+/// An event without `data`: an error in the flat form that error bodies have, or no event of this
+/// dialect.
+fn bare_event<'a>(data: &str) -> Result<Event<'a>, Malformed> {
+    let value: Value = serde_json::from_str(data).map_err(|error| Malformed::json(&error))?;
+    Ok(Fault::from_value(&value).map_or_else(|| unknown("event without", "data"), Event::Error))
+}
+
+fn unknown<'a>(what: &str, name: &str) -> Event<'a> {
+    Event::Unknown(Cow::Owned(format!("{what} {}", bounded(name))))
 }
 
 fn emit_completion<'a>(body: Body<'a>, emit: &mut impl FnMut(Event<'a>)) {
@@ -110,7 +144,15 @@ fn emit_completion<'a>(body: Body<'a>, emit: &mut impl FnMut(Event<'a>)) {
     let finished = body.status.as_ref().is_some_and(|status| status.0 == "finish");
     let phase = known_phase(body.phase.as_ref());
     let Some(phase) = phase.or(done_phase.then_some(Phase::Answer)) else {
-        emit(Event::Unknown(Cow::Owned(format!("phase {}", bounded(phase_name)))));
+        emit(if done && phase_name == "error" {
+            let text = body.delta_content.unwrap_or_default().0;
+            Event::Error(Fault {
+                code: None,
+                message: text.chars().take(Fault::MAX_MESSAGE).collect(),
+            })
+        } else {
+            unknown("phase", phase_name)
+        });
         return;
     };
     if let Some(Text(text)) = body.delta_content.filter(|text| !text.0.is_empty()) {
@@ -178,4 +220,77 @@ fn fault_in(
 
 fn bounded(text: &str) -> String {
     text.chars().take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(data: &str) -> Result<Vec<Event<'static>>, Malformed> {
+        let mut events = Vec::new();
+        decode(data, &mut |event| events.push(event.into_owned()))?;
+        Ok(events)
+    }
+
+    #[test]
+    fn what_frames_the_answer_says_nothing_whatever_its_form() {
+        for data in [
+            r#"{"type":"chat:title","data":"Tides"}"#,
+            r#"{"type":"chat:tags","data":["sea"]}"#,
+            r#"{"type":"chat:title","data":{"title":"Tides"}}"#,
+            r#"{"type":"conn:heartbeat"}"#,
+        ] {
+            assert_eq!(decoded(data), Ok(Vec::new()), "{data}");
+        }
+    }
+
+    #[test]
+    fn an_error_in_any_form_is_no_silence() {
+        for data in [
+            r#"{"detail":"oh"}"#,
+            r#"{"code":500,"msg":"oh"}"#,
+            r#"{"error":"oh"}"#,
+            r#"{"type":"chat:completion","error":{"detail":"oh"}}"#,
+            r#"{"data":{"error":{"code":"X","detail":"oh"},"done":true}}"#,
+            r#"{"data":{"data":{"error":{"detail":"oh"}}}}"#,
+            r#"{"data":{"phase":"error","done":true,"delta_content":"oh"}}"#,
+        ] {
+            match &decoded(data).unwrap()[..] {
+                [Event::Error(fault)] => assert_eq!(fault.message, "oh", "{data}"),
+                other => panic!("{data}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_counted() {
+        for data in [
+            r#"{"choices":[{"delta":{"content":"another dialect"}}]}"#,
+            r#"{"type":"chat:mood","data":"fine"}"#,
+            r#"{"type":"chat:completion","data":{"phase":"dreaming","delta_content":"x"}}"#,
+        ] {
+            assert!(matches!(decoded(data).unwrap()[..], [Event::Unknown(_)]), "{data}");
+        }
+    }
+
+    #[test]
+    fn an_answer_in_a_form_that_cannot_be_read_is_an_error() {
+        for data in [
+            r#"{"data":"some text"}"#,
+            r#"{"type":"chat:completion","data":{"phase":"answer","delta_content":["x"]}}"#,
+            r#"{"type":"chat:message","data":"x"}"#,
+            "x",
+        ] {
+            assert!(decoded(data).is_err(), "{data}");
+        }
+    }
+
+    #[test]
+    fn each_end_mark_is_one() {
+        for data in ["[DONE]", r#"{"data":"[DONE]"}"#, r#"{"data":{"phase":"done","done":true}}"#] {
+            assert_eq!(decoded(data), Ok(vec![Event::End]), "{data}");
+        }
+        let not_yet = r#"{"data":{"phase":"answer","done":true,"delta_content":"x"}}"#;
+        assert!(!decoded(not_yet).unwrap().contains(&Event::End));
+    }
 }
