@@ -178,7 +178,7 @@ fn check_annotations(case: &Case, mode: ThinkMode, heard: &Heard) {
 fn every_stream_means_what_it_means_in_every_mode() {
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let cases = cases();
-    assert!(cases.len() >= 18, "{} cases", cases.len());
+    assert!(cases.len() >= 27, "{} cases", cases.len());
     for case in cases {
         let mut golden = String::new();
         for mode in ThinkMode::ALL {
@@ -224,6 +224,46 @@ fn recut(events: &[Event<'static>], sizes: &[usize]) -> Vec<Event<'static>> {
     out
 }
 
+/// Cuts each edit in two: the first part cuts the message, the second is appended to it.
+fn halve_edits(events: &[Event<'static>], sizes: &[usize]) -> Vec<Event<'static>> {
+    let mut sizes = sizes.iter().cycle();
+    let mut out = Vec::new();
+    for event in events {
+        let Event::Edit { phase, index, text } = event else {
+            out.push(event.clone());
+            continue;
+        };
+        let size = *sizes.next().expect("endless");
+        let end = text.char_indices().nth(size).map_or(text.len(), |(at, _)| at);
+        let (first, second) = text.split_at(end);
+        let after = index.unwrap_or(0) + first.encode_utf16().count();
+        for (index, text) in [(*index, first), (Some(after), second)] {
+            out.push(Event::Edit { phase: *phase, index, text: text.to_owned().into() });
+        }
+    }
+    out
+}
+
+/// Holds the answers to `events` against those to the stream as it is.
+fn says_the_same(case: &Case, events: &[Event<'static>], other: &[Event<'static>]) {
+    for mode in ThinkMode::ALL {
+        let ((stream, whole), (again, whole_again)) =
+            (answers(case, mode, events), answers(case, mode, other));
+        let (heard, heard_again) = (hear(&stream), hear(&again));
+        assert_eq!(heard.content, heard_again.content, "{} in {mode}", case.name);
+        assert_eq!(heard.reasoning, heard_again.reasoning, "{} in {mode}", case.name);
+        assert_eq!(whole, whole_again, "{} in {mode}", case.name);
+    }
+}
+
+#[test]
+fn tags_and_marks_may_be_split_at_every_character() {
+    for case in cases() {
+        let events = events(case.dialect, &[&case.bytes]);
+        says_the_same(&case, &events, &recut(&events, &[1]));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -231,14 +271,15 @@ proptest! {
     fn any_cutting_of_the_deltas_says_the_same(sizes in prop::collection::vec(1usize..12, 1..9)) {
         for case in cases() {
             let events = events(case.dialect, &[&case.bytes]);
-            for mode in ThinkMode::ALL {
-                let (stream, whole) = answers(&case, mode, &events);
-                let (again, whole_again) = answers(&case, mode, &recut(&events, &sizes));
-                let (heard, heard_again) = (hear(&stream), hear(&again));
-                prop_assert_eq!(heard.content, heard_again.content, "{} in {}", case.name, mode);
-                prop_assert_eq!(heard.reasoning, heard_again.reasoning);
-                prop_assert_eq!(whole, whole_again);
-            }
+            says_the_same(&case, &events, &recut(&events, &sizes));
+        }
+    }
+
+    #[test]
+    fn an_edit_may_come_in_two_parts(sizes in prop::collection::vec(0usize..90, 1..6)) {
+        for case in cases() {
+            let events = events(case.dialect, &[&case.bytes]);
+            says_the_same(&case, &events, &halve_edits(&events, &sizes));
         }
     }
 

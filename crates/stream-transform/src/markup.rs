@@ -38,8 +38,9 @@ pub(crate) struct Markup {
     pending: String,
     /// How much of `pending` has been searched for the end of a tool block.
     searched: usize,
-    /// In a block that has only come as deltas, an answer delta ends the thinking by itself.
-    by_deltas: bool,
+    /// All of the block came in the thinking phase: an answer delta ends the thinking by itself.
+    /// After an edit of another phase only the closing tag does.
+    by_phase: bool,
     /// A block may open here with any `<details`, not only one that says it is reasoning.
     any_details: bool,
     /// Thinking without markup has been read and not ended.
@@ -74,7 +75,7 @@ impl Markup {
             kind: None,
             pending: String::new(),
             searched: 0,
-            by_deltas: true,
+            by_phase: true,
             any_details: false,
             plain: false,
         }
@@ -120,11 +121,14 @@ impl Markup {
     /// The text that follows came in another way than what is pending.
     fn turn(&mut self, kind: Kind, out: &mut impl FnMut(Piece<'_>)) {
         let was_thinking = self.kind.is_some_and(|kind| kind.phase == Phase::Thinking);
+        let was_edit = self.kind.is_some_and(is_edited_answer);
         let thinking = kind.phase == Phase::Thinking;
         self.kind = Some(kind);
         match self.state {
             // An edit may cut into the opening tag and go on in it.
             State::Start if !self.pending.is_empty() && kind.by_edit => return,
+            // Line ends and the begin of a tool's tag may stand in one edit, the rest in the next.
+            State::Outside if was_edit && is_edited_answer(kind) => return,
             State::Start | State::Outside => {
                 let first = self.state == State::Start && self.pending.is_empty();
                 let pending = std::mem::take(&mut self.pending);
@@ -132,7 +136,7 @@ impl Markup {
                 self.state = if thinking || first { State::Start } else { State::Outside };
             }
             State::Line | State::Text { .. } => {
-                if self.by_deltas && !kind.by_edit && !thinking {
+                if self.by_phase && !kind.by_edit && !thinking {
                     let pending = std::mem::take(&mut self.pending);
                     let closed = self.flush_block(&pending, out);
                     self.state = if is_answer(kind) && !closed {
@@ -143,7 +147,7 @@ impl Markup {
                         if closed && !line_end { State::AfterBlock } else { State::Start }
                     };
                 }
-                self.by_deltas &= !kind.by_edit;
+                self.by_phase &= !kind.by_edit || thinking;
             }
             State::Closing => {
                 let pending = std::mem::take(&mut self.pending);
@@ -158,6 +162,7 @@ impl Markup {
                     self.state = State::Start;
                 }
             }
+            State::AfterTool if kind.by_edit => {}
             State::AfterTool => self.state = State::Start,
         }
         if self.pending.is_empty() {
@@ -221,7 +226,7 @@ impl Markup {
             Head::Whole(length) => {
                 out(Piece::Open(&rest[..length]));
                 self.state = State::Line;
-                self.by_deltas = !kind.by_edit;
+                self.by_phase = !kind.by_edit || kind.phase == Phase::Thinking;
                 Some(length)
             }
             Head::Begun => None,
@@ -390,6 +395,11 @@ impl Markup {
         }
         rest.len() - text.len()
     }
+}
+
+/// Whether text of this kind is answer with tool blocks in it.
+fn is_edited_answer(kind: Kind) -> bool {
+    kind.by_edit && matches!(kind.phase, Phase::Answer | Phase::Other | Phase::ToolCall)
 }
 
 fn is_answer(kind: Kind) -> bool {

@@ -68,7 +68,7 @@ impl Voice {
 
     /// The upstream opens a block of thinking with this markup.
     pub(crate) fn open(&mut self, markup: &str, sink: &mut impl Sink) {
-        if self.mode == ThinkMode::Raw {
+        if self.mode == ThinkMode::Raw && !self.stopped {
             self.close(sink);
             self.content.say(markup, sink);
             self.thinking = true;
@@ -83,7 +83,10 @@ impl Voice {
         let Self { mode, thinking, between_blocks, lines, content, .. } = self;
         match mode {
             ThinkMode::Strip => {}
-            ThinkMode::Raw if self.dialect == Dialect::OpenAi => sink.reasoning(text),
+            // The official API wants it back byte for byte when the conversation goes on.
+            ThinkMode::Raw | ThinkMode::Reasoning if self.dialect == Dialect::OpenAi => {
+                sink.reasoning(text);
+            }
             ThinkMode::Raw => self.raw_thinking(text, sink),
             ThinkMode::Think => lines.push(text, &mut |text| {
                 if !*thinking {
@@ -206,6 +209,11 @@ impl Voice {
     fn close(&mut self, sink: &mut impl Sink) {
         self.held_line_end = false;
         self.lines.end();
+        if self.mode == ThinkMode::Reasoning {
+            // There is no tag to close: what follows in the same field is one more block.
+            self.between_blocks = true;
+            return;
+        }
         self.between_blocks = false;
         if std::mem::take(&mut self.thinking) {
             match self.mode {
