@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use z2api_config::{Config, Flags, Problems, keygen};
+use z2api_config::{Config, Flags, Problems, keygen, listen_address};
 
 /// How long the gateway may take to say that it is well.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -22,11 +22,13 @@ pub fn settings(flags: &Flags) -> Result<Config, ExitCode> {
             }
             Ok(config)
         }
-        Err(problems) => {
-            eprintln!("{problems}");
-            Err(ExitCode::from(Problems::EXIT_CODE))
-        }
+        Err(problems) => Err(bad_settings(&problems)),
     }
+}
+
+fn bad_settings(problems: &Problems) -> ExitCode {
+    eprintln!("{problems}");
+    ExitCode::from(Problems::EXIT_CODE)
 }
 
 /// Prints the settings as they hold.
@@ -42,16 +44,20 @@ pub fn check(flags: &Flags) -> ExitCode {
 
 /// Asks the gateway on this machine for `/health`.
 pub fn healthcheck(flags: &Flags) -> ExitCode {
-    let config = match settings(flags) {
-        Ok(config) => config,
-        Err(code) => return code,
+    let listen = match listen_address(flags) {
+        Ok(listen) => listen,
+        Err(problems) => return bad_settings(&problems),
     };
-    let ip = match config.listen.ip() {
+    if listen.port() == 0 {
+        eprintln!("PORT=0: which port the gateway took cannot be known from here");
+        return ExitCode::FAILURE;
+    }
+    let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    let address = SocketAddr::new(ip, config.listen.port());
+    let address = SocketAddr::new(ip, listen.port());
     match health_of(address) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -27,6 +27,7 @@ impl Demo {
         config.upstream.url = self.sim.web_url();
         config.upstream.dialect = Some(Dialect::ZaiWeb);
         config.upstream.tokens = Vec::new();
+        config.upstream.proxy = None;
         config.upstream.guest_tokens = true;
     }
 }

@@ -1,14 +1,14 @@
 //! The settings that can change while the gateway runs. A request keeps those it began with.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use z2api_admission::Admission;
 use z2api_config::{ApiKey, Config, Effective, Limits, Log, PerformanceMode, Shutdown, digest};
 use z2api_observability::memory_ceiling;
 use z2api_stream_transform::{Model, ModelTable, ThinkMode};
-use z2api_upstream_client::{Client, RetryPolicy, Secret, SettingsError};
+use z2api_upstream_client::{Client, RetryPolicy, Settings, SettingsError};
 
 use crate::auth::Keys;
 use crate::cors::Cors;
@@ -26,7 +26,7 @@ pub(crate) struct Live {
     pub(crate) limits: Limits,
     pub(crate) log: Log,
     pub(crate) shutdown: Shutdown,
-    pub(crate) trusted_proxies: Vec<IpAddr>,
+    pub(crate) trusted_proxies: Vec<IpNet>,
     /// The digest of the key that `/status` asks for.
     pub(crate) admin_key: Option<[u8; 32]>,
     /// Whether `/metrics` is served.
@@ -35,7 +35,7 @@ pub(crate) struct Live {
     pub(crate) retry: RetryPolicy,
     pub(crate) watched: Vec<PathBuf>,
     effective: Vec<Effective>,
-    tokens: Vec<Secret>,
+    upstream: Settings,
     generated: Option<Vec<ApiKey>>,
 }
 
@@ -51,18 +51,13 @@ impl Live {
             Some(keys) if config.key_is_generated => keys,
             _ => config.keys,
         };
-        let tokens = config.upstream.tokens.clone();
-        let same = before.filter(|before| {
-            before.upstream_settings().eq(upstream_settings(&config.effective))
-                && before.tokens.iter().map(Secret::expose).eq(tokens.iter().map(Secret::expose))
-        });
-        let retry = config.upstream.retry.clone();
+        let same = before.filter(|before| before.upstream == config.upstream);
         Ok(Self {
             keys: Keys::new(&keys, before.map(|before| &before.keys)),
             cors: Cors::new(config.cors_origins),
             client: match same {
                 Some(before) => before.client.clone(),
-                None => Client::new(config.upstream)?,
+                None => Client::new(config.upstream.clone())?,
             },
             model_limits: model_limits(&config.models, config.admission, before),
             models: config.models,
@@ -74,12 +69,17 @@ impl Live {
             admin_key: config.admin_key.map(|key| digest(key.expose().as_bytes())),
             metrics: config.metrics,
             performance_mode: config.performance_mode,
-            retry,
+            retry: config.upstream.retry.clone(),
             watched,
             effective: config.effective,
-            tokens,
+            upstream: config.upstream,
             generated: config.key_is_generated.then_some(keys),
         })
+    }
+
+    /// Whether the only key is one that was made up at the start.
+    pub(crate) fn key_is_generated(&self) -> bool {
+        self.generated.is_some()
     }
 
     /// The limit of a model's own, if it has one.
@@ -96,10 +96,6 @@ impl Live {
             .into_iter()
             .filter(|name| value(&self.effective, name) != value(&new.effective, name))
             .collect()
-    }
-
-    fn upstream_settings(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        upstream_settings(&self.effective)
     }
 }
 
@@ -118,17 +114,4 @@ fn model_limits(
         (model.zai_web.clone(), admission)
     });
     limits.collect()
-}
-
-/// The settings that make up the upstream client, its tokens aside.
-fn upstream_settings(effective: &[Effective]) -> impl Iterator<Item = (&'static str, &str)> {
-    let of_client = |name: &str| {
-        let timeout = matches!(name, "REQUEST_TIMEOUT" | "STREAM_TIMEOUT" | "STREAM_IDLE_TIMEOUT");
-        let retry = matches!(name, "MAX_RETRIES" | "RETRY_DELAY") || name.starts_with("RANDOM_");
-        name.starts_with("UPSTREAM_") || name == "ANON_TOKEN_ENABLED" || timeout || retry
-    };
-    effective
-        .iter()
-        .filter(move |setting| of_client(setting.name))
-        .map(|setting| (setting.name, setting.value.as_str()))
 }

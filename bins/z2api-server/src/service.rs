@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::header::{ALLOW, HeaderValue, ORIGIN};
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::{Body as _, Incoming};
+use ipnet::IpNet;
 use z2api_observability::{RequestId, RequestRecord};
 
 use crate::api::ChatCompletions;
@@ -137,8 +138,9 @@ async fn route(
 
 /// The client's address for the log: the peer's, unless the peer is a proxy whose word is taken.
 /// Then it is the nearest address in `X-Forwarded-For` that is no such proxy.
-fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
-    if !trusted.contains(&peer) {
+fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
+    if !is_trusted(&peer) {
         return peer;
     }
     let lines = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok());
@@ -147,7 +149,7 @@ fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
     for hop in hops.iter().rev() {
         let Ok(address) = hop.parse() else { break };
         client = address;
-        if !trusted.contains(&address) {
+        if !is_trusted(&address) {
             break;
         }
     }
@@ -198,7 +200,7 @@ mod tests {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", "6.6.6.6, 1.2.3.4, 10.0.0.2".parse().unwrap());
-        let trusted = [ip("10.0.0.1"), ip("10.0.0.2")];
+        let trusted = ["10.0.0.1/32".parse().unwrap(), "10.0.0.2/31".parse().unwrap()];
         assert_eq!(client_ip(ip("9.9.9.9"), &headers, &trusted), ip("9.9.9.9"));
         assert_eq!(client_ip(ip("10.0.0.1"), &headers, &trusted), ip("1.2.3.4"));
         assert_eq!(client_ip(ip("10.0.0.1"), &HeaderMap::new(), &trusted), ip("10.0.0.1"));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::plain::without_comment;
 use crate::problem::Problem;
 use crate::variables::VARIABLES;
 
@@ -11,42 +12,77 @@ use crate::variables::VARIABLES;
 pub(crate) struct EnvFile {
     pub(crate) path: PathBuf,
     pub(crate) values: BTreeMap<String, String>,
-    /// Names that mean nothing to the gateway, each with a sentence.
+    /// What is odd and can be lived with, a sentence each.
     pub(crate) warnings: Vec<String>,
+    /// Why the file, or a line of it, cannot be used.
+    pub(crate) problems: Vec<Problem>,
 }
 
 impl EnvFile {
     /// Reads the file at `path`; without one, `.env` in the working folder if it is there.
-    pub(crate) fn read(path: Option<&Path>) -> Result<Self, Problem> {
+    pub(crate) fn read(path: Option<&Path>) -> Self {
         let asked_for = path.is_some();
         let path = path.unwrap_or(Path::new(".env"));
-        let problem = |why: String| Problem {
-            variable: "--env-file",
-            value: format!("{:?}", path.display().to_string()),
-            why,
-        };
         if !asked_for && !path.is_file() {
-            return Ok(Self::default());
+            return Self::default();
         }
-        let lines = dotenvy::from_path_iter(path)
-            .map_err(|error| problem(format!("cannot be read: {error}")))?;
         let mut file = Self { path: path.to_owned(), ..Self::default() };
-        for line in lines {
-            // The line could hold a secret: only its place in the file is told.
-            let (name, value) = line.map_err(|error| {
-                problem(match error {
-                    dotenvy::Error::LineParse(_, at) => {
-                        format!("has a line that is not NAME=VALUE (at character {})", at + 1)
-                    }
-                    error => format!("cannot be read: {error}"),
-                })
-            })?;
-            if !VARIABLES.iter().any(|variable| variable.name == name) {
-                file.warnings.push(unknown(&name));
-            }
-            file.values.insert(name, value);
+        match std::fs::read_to_string(path) {
+            Ok(text) => file.take(text.trim_start_matches('\u{feff}')),
+            Err(error) => file.problem(format!("cannot be read: {error}")),
         }
-        Ok(file)
+        file
+    }
+
+    fn take(&mut self, text: &str) {
+        for (number, line) in (1..).zip(text.lines()) {
+            match read_line(line) {
+                Some(Ok((name, value))) => self.set(number, name, value),
+                // The line could hold a secret: only its place in the file is told.
+                Some(Err(why)) => self.problem(format!("line {number} {why}")),
+                None => {}
+            }
+        }
+    }
+
+    fn set(&mut self, number: usize, name: String, value: String) {
+        if !VARIABLES.iter().any(|variable| variable.name == name) {
+            self.warnings.push(unknown(&name));
+        } else if self.values.contains_key(&name) {
+            self.warnings.push(format!("{name} stands there again in line {number}, which holds"));
+        }
+        self.values.insert(name, value);
+    }
+
+    fn problem(&mut self, why: String) {
+        let value = format!("{:?}", self.path.display().to_string());
+        self.problems.push(Problem { variable: "--env-file", value, why });
+    }
+}
+
+/// The name and value of a line; None for one that is empty or a comment.
+fn read_line(line: &str) -> Option<Result<(String, String), &'static str>> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return None;
+    }
+    let Some((name, value)) = line.split_once('=') else {
+        return Some(Err("is not NAME=VALUE"));
+    };
+    let line = format!("{name}={}", literal(without_comment(value)));
+    let read = dotenvy::from_read_iter(line.as_bytes()).next()?;
+    Some(read.map_err(|_| "is not NAME=VALUE, or its quotes or backslashes do not match up"))
+}
+
+/// A value in the library's own writing, so that it takes it as it stands: no variable is put in
+/// for a `$`, which would quietly make another key out of a key.
+fn literal(value: &str) -> String {
+    if value.starts_with('\'') {
+        value.to_owned()
+    } else if value.contains(['"', '\'', '\\']) {
+        value.replace("\\$", "$").replace('$', "\\$")
+    } else {
+        format!("'{value}'")
     }
 }
 
@@ -67,7 +103,42 @@ mod tests {
 
     #[test]
     fn a_misspelt_name_is_told_with_the_nearest_known_one() {
-        assert_eq!(unknown("MAX_RETRYS"), "MAX_RETRYS is not a setting; did you mean MAX_RETRIES?");
-        assert_eq!(unknown("FAVOURITE_COLOUR"), "FAVOURITE_COLOUR is not a setting");
+        for (name, says) in [
+            ("MAX_RETRYS", "; did you mean MAX_RETRIES?"),
+            ("max_retries", "; did you mean MAX_RETRIES?"),
+            ("UPSTREAM_TOKENS", "; did you mean UPSTREAM_TOKEN?"),
+            ("PROT", "; did you mean PORT?"),
+            ("FAVOURITE_COLOUR", ""),
+        ] {
+            assert_eq!(unknown(name), format!("{name} is not a setting{says}"));
+        }
+    }
+
+    #[test]
+    fn a_line_is_read_as_it_stands() {
+        for (line, value) in [
+            ("A=b", "b"),
+            ("export A = b # c", "b"),
+            ("A=b  # it's a comment", "b"),
+            ("A=", ""),
+            ("A= # none", ""),
+            ("A=#1", "#1"),
+            ("A=a#b", "a#b"),
+            ("A=1.1.1.1, 2.2.2.2", "1.1.1.1, 2.2.2.2"),
+            ("A=pa$HOME$$x", "pa$HOME$$x"),
+            ("A=\"pa$HOME # x\" # c", "pa$HOME # x"),
+            ("A='pa$HOME # x'", "pa$HOME # x"),
+            ("A=\"a\\\"b\\$c\"", "a\"b$c"),
+            ("A=a=b", "a=b"),
+        ] {
+            let read = read_line(line).unwrap_or_else(|| panic!("{line:?} is a line"));
+            assert_eq!(read, Ok(("A".to_owned(), value.to_owned())), "{line:?}");
+        }
+        for line in ["", "  ", "# A=b", "  #"] {
+            assert!(read_line(line).is_none(), "{line:?}");
+        }
+        for line in ["A", "1A=b", "A B=c", "=b", "A='b", "A=\"b", "A='b' c"] {
+            assert!(read_line(line).unwrap_or(Ok(Default::default())).is_err(), "{line:?}");
+        }
     }
 }

@@ -7,15 +7,18 @@ mod effective;
 mod env_file;
 mod keys;
 mod mode;
+mod plain;
 mod problem;
 mod reader;
 mod sections;
 mod variables;
 
-use std::net::{IpAddr, SocketAddr};
+use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use z2api_stream_transform::{ModelTable, ThinkMode};
 use z2api_upstream_client::Secret;
 
@@ -26,6 +29,7 @@ pub use problem::{Problem, Problems};
 pub use reader::Lookup;
 pub use variables::{VARIABLES, Variable};
 
+use effective::tell_leaders;
 use env_file::EnvFile;
 use reader::Reader;
 
@@ -60,7 +64,7 @@ pub struct Config {
     /// Origins that browsers may call from. Empty: any.
     pub cors_origins: Vec<String>,
     /// Peers whose word about the client's address is taken.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Vec<IpNet>,
     /// Whether to serve `/metrics`, and to log the status from time to time.
     pub metrics: bool,
     /// The key of `/status` and `/metrics`. None: open.
@@ -133,11 +137,7 @@ impl Config {
     /// # Errors
     /// All [`Problems`] at once.
     pub fn load(flags: &Flags) -> Result<Self, Problems> {
-        let lookup = |name: &str| std::env::var_os(name);
-        match EnvFile::read(flags.env_file.as_deref()) {
-            Ok(file) => read(flags, &lookup, &file),
-            Err(problem) => Err(Problems(vec![problem])),
-        }
+        read(flags, &environment, &EnvFile::read(flags.env_file.as_deref()))
     }
 
     /// Reads variables from anywhere, and no file.
@@ -154,16 +154,44 @@ impl Config {
     }
 }
 
+/// Where the gateway of this environment listens. Nothing else of the settings matters, and no file
+/// but that of `flags` is read: a gateway may well run on while a file of keys is being mended.
+///
+/// # Errors
+/// [`Problems`] of `HOST` and `PORT`.
+pub fn listen_address(flags: &Flags) -> Result<SocketAddr, Problems> {
+    let file = EnvFile::read(flags.env_file.as_deref());
+    let mut reader = Reader::new(&environment, &file);
+    let listen = sections::listen(&mut reader, flags);
+    if reader.problems.is_empty() { Ok(listen) } else { Err(Problems(reader.problems)) }
+}
+
+fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
 fn read(flags: &Flags, lookup: &Lookup<'_>, file: &EnvFile) -> Result<Config, Problems> {
     let mut reader = Reader::new(lookup, file);
     let mut config = sections::read(&mut reader, flags);
-    let Reader { problems, mut effective, .. } = reader;
+    let Reader { problems, mut effective, warnings, .. } = reader;
+    let problems = all_problems(file, problems, &effective);
     let place = |name: &str| VARIABLES.iter().position(|variable| variable.name == name);
     debug_assert!(effective.iter().all(|setting| place(setting.name).is_some()), "{effective:?}");
     effective.sort_by_key(|setting| place(setting.name));
+    tell_leaders(&mut effective);
     config.effective = effective;
-    config.warnings.clone_from(&file.warnings);
+    config.warnings = [file.warnings.clone(), warnings].concat();
     if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+}
+
+/// The file's problems, then the variables'. What is wrong with a variable that is not set may come
+/// of what could not be read.
+fn all_problems(file: &EnvFile, rest: Vec<Problem>, effective: &[Effective]) -> Vec<Problem> {
+    let is_set = |problem: &Problem| {
+        let set = |s: &Effective| s.name == problem.variable && s.source != Source::Default;
+        file.problems.is_empty() || effective.iter().any(set)
+    };
+    file.problems.iter().cloned().chain(rest.into_iter().filter(is_set)).collect()
 }
 
 #[cfg(test)]

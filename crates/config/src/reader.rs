@@ -7,27 +7,29 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use z2api_observability::mask_key;
-use z2api_upstream_client::SettingsError;
 
-use crate::effective::{Effective, Source};
+use crate::effective::{Effective, Source, shown_url};
 use crate::env_file::EnvFile;
+use crate::plain::{without_comment, without_quotes};
 use crate::problem::Problem;
 
 /// Where the variables of the environment come from.
 pub type Lookup<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
 
-/// Reads variables: from the environment, then from a file. One that is empty or blank counts as
-/// not set.
+/// Reads variables: from the environment, then from a file. One that is empty, blank or nothing but
+/// a comment counts as not set.
 pub(crate) struct Reader<'a> {
     lookup: &'a Lookup<'a>,
     file: &'a EnvFile,
     pub(crate) problems: Vec<Problem>,
     pub(crate) effective: Vec<Effective>,
+    /// What is odd and can be lived with, a sentence each.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(lookup: &'a Lookup<'a>, file: &'a EnvFile) -> Self {
-        Self { lookup, file, problems: Vec::new(), effective: Vec::new() }
+        Self { lookup, file, problems: Vec::new(), effective: Vec::new(), warnings: Vec::new() }
     }
 
     pub(crate) fn problem(&mut self, variable: &'static str, value: &str, allowed: &str) {
@@ -41,18 +43,15 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem { variable, value: "****".to_owned(), why });
     }
 
-    /// A problem that the upstream client found.
-    pub(crate) fn settings_problem(&mut self, error: &SettingsError) {
-        use SettingsError as E;
-        let variable = match error {
-            E::NoToken { .. } | E::Header { setting: "token" } => "UPSTREAM_TOKEN",
-            E::Header { setting: "user_agent" } => "UPSTREAM_USER_AGENT",
-            E::Header { .. } => "UPSTREAM_FE_VERSION",
-            _ => "UPSTREAM_URL",
-        };
+    /// A problem with a variable that has been read, told with its value as it may be shown.
+    pub(crate) fn shown_problem(&mut self, variable: &'static str, why: String) {
         let shown = self.effective.iter().find(|setting| setting.name == variable);
-        let value = shown.map(|setting| setting.value.clone()).unwrap_or_default();
-        self.problems.push(Problem { variable, value, why: error.to_string() });
+        let value = match shown {
+            Some(setting) if setting.source == Source::Default => setting.value.clone(),
+            Some(setting) => format!("{:?}", setting.value),
+            None => String::new(),
+        };
+        self.problems.push(Problem { variable, value, why });
     }
 
     pub(crate) fn text(&mut self, name: &'static str, or: &str) -> String {
@@ -62,14 +61,31 @@ impl<'a> Reader<'a> {
         value
     }
 
-    /// Secrets, separated by commas. Their values are never told.
-    pub(crate) fn secrets(&mut self, name: &'static str) -> Vec<String> {
+    /// A URL, in which there may be a password. None if it is not set.
+    pub(crate) fn url(&mut self, name: &'static str, or: &str) -> Option<String> {
         let (value, source) = self.raw(name);
-        let value = value.unwrap_or_default();
+        self.note(name, &shown_url(value.as_deref().unwrap_or(or)), source);
+        value
+    }
+
+    /// Secrets of visible ASCII characters, separated by commas. Their values are never told.
+    pub(crate) fn secrets(&mut self, name: &'static str, or: &str) -> Vec<String> {
+        let (value, source) = self.raw(name);
+        let Some(value) = value else {
+            self.note(name, or, source);
+            return Vec::new();
+        };
         let words = value.split(',').map(str::trim).filter(|word| !word.is_empty());
         let words: Vec<String> = words.map(String::from).collect();
         let masked: Vec<String> = words.iter().map(|word| mask_key(word)).collect();
         self.note(name, &masked.join(","), source);
+        let visible = |word: &String| word.bytes().all(|byte| byte.is_ascii_graphic());
+        if words.is_empty() || !words.iter().all(visible) {
+            self.secret_problem(
+                name,
+                "of visible ASCII characters; several are separated by commas",
+            );
+        }
         words
     }
 
@@ -183,18 +199,18 @@ impl<'a> Reader<'a> {
     }
 
     fn raw(&mut self, name: &'static str) -> (Option<String>, Source) {
-        let set = |value: String| Some(value.trim().to_owned()).filter(|value| !value.is_empty());
+        let set = |value: &str| Some(value.trim().to_owned()).filter(|value| !value.is_empty());
         if let Some(value) = (self.lookup)(name) {
             match value.into_string() {
                 Ok(value) => {
-                    if let Some(value) = set(value) {
+                    if let Some(value) = set(without_quotes(without_comment(&value))) {
                         return (Some(value), Source::Environment);
                     }
                 }
                 Err(_) => self.secret_problem(name, "UTF-8 text"),
             }
         }
-        match self.file.values.get(name).cloned().and_then(set) {
+        match self.file.values.get(name).map(String::as_str).and_then(set) {
             Some(value) => (Some(value), Source::File(self.file.path.clone())),
             None => (None, Source::Default),
         }

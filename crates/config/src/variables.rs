@@ -22,7 +22,7 @@ pub const VARIABLES: &[Variable] = &[
     v(
         "DEFAULT_KEY",
         "random",
-        "API keys of your clients, comma separated. Unset: one is made up and printed at the start. Keys that stand in examples are refused unless HOST is loopback.",
+        "API keys of your clients, comma separated. Unset, and no API_KEYS_FILE: one is made up and printed at the start. Keys that stand in examples are refused unless HOST is loopback.",
     ),
     v(
         "API_KEYS_FILE",
@@ -32,7 +32,7 @@ pub const VARIABLES: &[Variable] = &[
     v(
         "UPSTREAM_URL",
         "`https://chat.z.ai/api/chat/completions`",
-        "Where to ask. Plain http only to loopback, or with UPSTREAM_ALLOW_HTTP.",
+        "Where to ask: the whole URL, up to `/chat/completions`. Plain http only to loopback, or with UPSTREAM_ALLOW_HTTP. Redirects are never followed.",
     ),
     v(
         "UPSTREAM_DIALECT",
@@ -48,6 +48,16 @@ pub const VARIABLES: &[Variable] = &[
         "UPSTREAM_ALLOW_HTTP",
         "false",
         "Allows plain http to hosts other than loopback. Your token then travels unencrypted.",
+    ),
+    v(
+        "UPSTREAM_PROXY",
+        "none",
+        "A proxy on the way to the upstream: a URL of `http`, `https`, `socks5` or `socks5h`. The usual HTTP_PROXY and HTTPS_PROXY are not heeded.",
+    ),
+    v(
+        "UPSTREAM_CONNECT_TIMEOUT",
+        "5000",
+        "Milliseconds that connecting to the upstream may take, name lookup and TLS included.",
     ),
     v("UPSTREAM_USER_AGENT", "`z2api/VERSION`", "The User-Agent sent upstream."),
     v("UPSTREAM_FE_VERSION", "prod-fe-1.0.70", "The X-FE-Version sent upstream (`zai-web`)."),
@@ -117,13 +127,13 @@ pub const VARIABLES: &[Variable] = &[
     v(
         "THINK_TAGS_MODE",
         "think",
-        "`think`, `strip`, `raw` or `reasoning`. A request can choose by `reasoning_format` or the header `x-z2api-think-mode`.",
+        "`think`, `strip`, `raw` or `reasoning` (also called `separate`). A request can choose by `reasoning_format` or the header `x-z2api-think-mode`.",
     ),
     v("CORS_ALLOW_ORIGINS", "*", "Origins that browsers may call from, comma separated."),
     v(
         "TRUSTED_PROXIES",
         "none",
-        "Addresses of proxies, comma separated, whose `X-Forwarded-For` is believed. Only for the log.",
+        "Addresses or networks (`10.0.0.0/8`) of proxies, comma separated, whose `X-Forwarded-For` is believed. Only for the log.",
     ),
     v(
         "ENABLE_METRICS",

@@ -16,7 +16,7 @@ use crate::tls;
 use crate::token::Token;
 
 /// The settings of a [`Client`](crate::Client). Start from the default and set what differs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
     /// Where chats are posted. Default: `https://chat.z.ai/api/chat/completions`.
