@@ -27,8 +27,8 @@ pub(crate) struct Keys {
 /// A key and its use.
 struct Key {
     settings: ApiKey,
-    in_flight: AtomicU32,
-    rate: Option<DefaultDirectRateLimiter>,
+    in_flight: Arc<AtomicU32>,
+    rate: Option<Arc<DefaultDirectRateLimiter>>,
 }
 
 /// Whoever has shown a good key.
@@ -41,16 +41,15 @@ pub(crate) struct Caller {
 /// A caller's place among its own requests. Dropping it gives the place back.
 #[derive(Debug)]
 pub(crate) struct Share {
-    key: Option<Arc<Key>>,
+    in_flight: Arc<AtomicU32>,
 }
 
 impl Keys {
-    /// The keys of the settings. One that was there before with the same limits keeps its counts.
+    /// The keys of the settings. One that was there before keeps its counts, also under new limits.
     pub(crate) fn new(settings: &[ApiKey], before: Option<&Self>) -> Self {
         let known =
-            |settings: &ApiKey| before?.keys.iter().find(|key| key.settings == *settings).cloned();
-        let keys = settings.iter().map(|key| known(key).unwrap_or_else(|| Key::new(key)));
-        Self { keys: keys.collect() }
+            |key: &ApiKey| before?.keys.iter().find(|known| known.settings.digest == key.digest);
+        Self { keys: settings.iter().map(|key| Key::new(key, known(key))).collect() }
     }
 
     /// Finds out who asks.
@@ -82,12 +81,16 @@ pub(crate) fn shows(headers: &HeaderMap, expected: &[u8; 32]) -> bool {
 }
 
 impl Key {
-    fn new(settings: &ApiKey) -> Arc<Self> {
-        let per_minute = settings.per_minute.and_then(NonZeroU32::new);
+    fn new(settings: &ApiKey, before: Option<&Arc<Self>>) -> Arc<Self> {
+        let same_rate = before.filter(|before| before.settings.per_minute == settings.per_minute);
+        let rate = |limit| Arc::new(RateLimiter::direct(Quota::per_minute(limit)));
         Arc::new(Self {
             settings: settings.clone(),
-            in_flight: AtomicU32::new(0),
-            rate: per_minute.map(|limit| RateLimiter::direct(Quota::per_minute(limit))),
+            in_flight: before.map(|before| before.in_flight.clone()).unwrap_or_default(),
+            rate: match same_rate {
+                Some(before) => before.rate.clone(),
+                None => settings.per_minute.and_then(NonZeroU32::new).map(rate),
+            },
         })
     }
 }
@@ -105,18 +108,15 @@ impl Caller {
 
     /// Takes a place among the caller's own requests.
     pub(crate) fn take_share(&self) -> Result<Share, ApiError> {
-        let share = match self.key.settings.concurrent {
-            None => Share { key: None },
-            Some(limit) => {
-                // Counted first: with the guard in hand, no way out can forget it.
-                let before = self.key.in_flight.fetch_add(1, AcqRel);
-                let share = Share { key: Some(self.key.clone()) };
-                if before >= limit {
-                    return Err(ApiError::over_share("requests at once", limit, BUSY_WAIT));
-                }
-                share
-            }
-        };
+        // Counted first: with the guard in hand, no way out can forget it. Counted without a limit
+        // too: a reload may bring one.
+        let before = self.key.in_flight.fetch_add(1, AcqRel);
+        let share = Share { in_flight: self.key.in_flight.clone() };
+        if let Some(limit) = self.key.settings.concurrent
+            && before >= limit
+        {
+            return Err(ApiError::over_share("requests at once", limit, BUSY_WAIT));
+        }
         if let (Some(rate), Some(limit)) = (&self.key.rate, self.key.settings.per_minute) {
             rate.check().map_err(|until| {
                 let wait = until.wait_time_from(governor::clock::DefaultClock::default().now());
@@ -135,9 +135,7 @@ impl Caller {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        if let Some(key) = &self.key {
-            key.in_flight.fetch_sub(1, AcqRel);
-        }
+        self.in_flight.fetch_sub(1, AcqRel);
     }
 }
 
@@ -195,12 +193,33 @@ mod tests {
         let caller = check(&keys, "Bearer two").ok().unwrap();
         let share = caller.take_share().unwrap();
         assert_eq!(caller.take_share().unwrap_err().status.as_u16(), 429);
-        // A reload that changes nothing of the key forgets nothing of its use.
-        let again = Keys::new(std::slice::from_ref(&caller.key.settings), Some(&keys));
-        let same = check(&again, "Bearer two").ok().unwrap();
+        // A reload forgets nothing of the key's use, whether it changes its limits or not.
+        let reloaded = |concurrent, before: &Keys| {
+            let mut settings = caller.key.settings.clone();
+            settings.concurrent = concurrent;
+            let keys = Keys::new(&[settings], Some(before));
+            (check(&keys, "Bearer two").ok().unwrap(), keys)
+        };
+        let (same, keys) = reloaded(Some(1), &keys);
         assert!(same.take_share().is_err());
+        let (free, keys) = reloaded(None, &keys);
+        let second = free.take_share().unwrap();
+        let (two, _) = reloaded(Some(2), &keys);
+        assert!(two.take_share().is_err());
         drop(share);
-        assert!(same.take_share().is_ok());
+        assert!(two.take_share().is_ok());
+        drop(second);
+    }
+
+    #[test]
+    fn a_reload_gives_nobody_a_new_minute() {
+        let keys = keys(|key| key.per_minute = Some(1));
+        let caller = check(&keys, "Bearer two").ok().unwrap();
+        assert!(caller.take_share().is_ok());
+        let mut settings = caller.key.settings.clone();
+        settings.concurrent = Some(5);
+        let again = Keys::new(&[settings], Some(&keys));
+        assert!(check(&again, "Bearer two").ok().unwrap().take_share().is_err());
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod service;
 mod shutdown;
 mod slot;
 mod tee;
+mod watch;
 
 pub use announce::announce;
 pub use app::{App, BuildError};

@@ -1,8 +1,7 @@
 //! Reads the settings again: at SIGHUP, and when the file of keys or models has changed.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -11,9 +10,10 @@ use z2api_config::{Config, Flags};
 
 use crate::app::App;
 use crate::demo::Demo;
+use crate::watch::Watch;
 
-/// How often the files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often the files are looked at. A change is taken at the second look that sees it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The task that reloads. Dropping it ends it.
 #[derive(Debug)]
@@ -32,14 +32,14 @@ impl Reloads {
         let task = tokio::spawn(async move {
             let mut look = interval(LOOK_EVERY);
             look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let mut seen = stamps(&app);
+            let mut watch = Watch::default();
             loop {
+                watch.begin(&app.live().watched);
                 tokio::select! {
-                    _ = hangup.recv() => {}
-                    _ = look.tick() => if stamps(&app) == seen { continue },
+                    _ = hangup.recv() => watch.take(&app.live().watched),
+                    _ = look.tick() => if !watch.has_changed(&app.live().watched) { continue },
                 }
                 reload(&app, &flags, demo.as_ref());
-                seen = stamps(&app);
             }
         });
         Ok(Self { task })
@@ -69,6 +69,12 @@ fn reload(app: &App, flags: &Flags, demo: Option<&Demo>) {
     if let Some(demo) = demo {
         demo.apply(&mut config);
     }
+    for warning in &config.warnings {
+        tracing::warn!(r#type = "reload", warning, "a setting is odd");
+    }
+    if config.key_is_generated && !app.live().key_is_generated() {
+        tracing::warn!(r#type = "reload", "no API key is left: nobody can ask until there is one");
+    }
     match app.reload(config) {
         Ok(restart) if restart.is_empty() => {
             tracing::info!(r#type = "reload", "the settings have been read again");
@@ -84,14 +90,4 @@ fn reload(app: &App, flags: &Flags, demo: Option<&Demo>) {
             "the new settings are bad: nothing has changed"
         ),
     }
-}
-
-/// When each watched file was last written, and its size.
-fn stamps(app: &App) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
-    let stamp = |path: &Path| {
-        let file = std::fs::metadata(path).ok()?;
-        Some((file.modified().ok()?, file.len()))
-    };
-    let live = app.live();
-    live.watched.iter().map(|path| (path.clone(), stamp(path))).collect()
 }
