@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use z2api_config::{Config, Flags, VARIABLES, keygen};
 use z2api_tests::{Gateway, KEY, PATIENCE};
 use z2api_upstream_sim::{Plan, Script, fails_first, faults};
@@ -136,6 +137,60 @@ async fn the_dialect_can_be_forced() {
     assert_eq!(gateway.sim.chats()[0].json()["model"], "glm-4.5");
 }
 
+#[tokio::test]
+async fn all_requests_go_through_the_proxy_that_is_set() {
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy_url = format!("http://me:secret@{}", proxy.local_addr().unwrap());
+    // Answers in the upstream's place; gives the head that it was shown.
+    let proxy = tokio::spawn(async move {
+        let (mut socket, _) = proxy.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(socket.read_u8().await.unwrap());
+        }
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n\
+             data: {}\n\ndata: {}\n\n",
+            piece("fine"),
+            end()
+        );
+        socket.write_all(answer.as_bytes()).await.unwrap();
+        String::from_utf8(head).unwrap()
+    });
+    let variables = [
+        ("UPSTREAM_URL", "http://upstream.example/api/chat/completions"),
+        ("UPSTREAM_ALLOW_HTTP", "true"),
+        ("UPSTREAM_TOKEN", "a-token"),
+        ("UPSTREAM_PROXY", &proxy_url),
+    ];
+    let gateway = web(fine(), &variables).await;
+    assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 200);
+    let head = proxy.await.unwrap();
+    let first = "POST http://upstream.example/api/chat/completions HTTP/1.1\r\n";
+    assert!(head.starts_with(first), "{head}");
+    // "me:secret" in base64.
+    assert!(head.to_lowercase().contains("proxy-authorization: basic bwu6c2vjcmv0\r\n"), "{head}");
+    assert_eq!(gateway.sim.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn connecting_may_take_its_time_and_no_more() {
+    // Takes connections, and never answers the greeting of TLS.
+    let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/api/chat/completions", mute.local_addr().unwrap());
+    let variables = [
+        ("UPSTREAM_URL", url.as_str()),
+        ("UPSTREAM_TOKEN", "a-token"),
+        ("UPSTREAM_CONNECT_TIMEOUT", "50"),
+        ("MAX_RETRIES", "0"),
+    ];
+    let gateway = web(fine(), &variables).await;
+    // Long before REQUEST_TIMEOUT, which is 120 s.
+    let reply = gateway.chat("GLM-4.5", json!({})).await;
+    assert_eq!(reply.status, 502);
+    assert_eq!(reply.json().await["error"]["code"], "upstream_connect");
+}
+
 #[test]
 fn without_guests_the_web_chat_needs_a_token() {
     let load = |variables: &[(&str, &str)]| {
@@ -239,6 +294,74 @@ async fn retries_are_as_many_and_as_late_as_set() {
 }
 
 #[tokio::test]
+async fn the_first_attempt_waits_for_nothing() {
+    // A minute, which is longer than the test's patience.
+    let minute =
+        [("RETRY_DELAY", "60000"), ("RANDOM_DELAY_MIN", "60000"), ("RANDOM_DELAY_MAX", "60000")];
+    let gateway = web(fine(), &minute).await;
+    assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 200);
+}
+
+#[tokio::test]
+async fn health_tells_the_settings_that_hold_also_after_a_reload() {
+    let config =
+        async |gateway: &Gateway| gateway.get("/health").await.json().await["config"].clone();
+    let gateway = web(
+        fine(),
+        &[
+            ("PERFORMANCE_MODE", "secure"),
+            ("MAX_RETRIES", "7"),
+            ("RETRY_DELAY", "11"),
+            ("REQUEST_TIMEOUT", "12345"),
+            ("RANDOM_DELAY_MIN", "7"),
+            ("RANDOM_DELAY_MAX", "19"),
+            ("MAX_CONCURRENT_CONNECTIONS", "5"),
+            ("STREAM_BUFFER_SIZE", "2048"),
+            ("DISABLE_CONNECTION_CHECK", "on"),
+        ],
+    )
+    .await;
+    let expected = json!({
+        "max_retries": 7,
+        "retry_delay": 11,
+        "request_timeout": 12345,
+        "random_delay": "7-19ms",
+        "max_concurrent_connections": 5,
+        "stream_buffer_size": 2048,
+        "connection_check_enabled": false,
+    });
+    assert_eq!(config(&gateway).await, expected);
+    gateway.reload(&[("MAX_RETRIES", "1"), ("RANDOM_DELAY_MAX", "3")]);
+    let after = config(&gateway).await;
+    assert_eq!((&after["max_retries"], &after["random_delay"]), (&json!(1), &json!("0-3ms")));
+    assert_eq!(after["max_concurrent_connections"], 1000);
+}
+
+#[tokio::test]
+async fn thinking_is_shown_as_the_setting_says_and_separate_is_another_word_for_reasoning() {
+    let thought =
+        json!({"type": "chat:completion", "data": {"delta_content": "hm", "phase": "thinking"}});
+    let plan = Script::events([thought.to_string(), piece("fine"), end()]);
+    for (mode, content, reasoning) in [
+        ("think", "<think>\nhm\n</think>\n\nfine", Value::Null),
+        ("strip", "fine", Value::Null),
+        ("reasoning", "fine", json!("hm")),
+        ("separate", "fine", json!("hm")),
+    ] {
+        let gateway = web(plan.clone(), &[("THINK_TAGS_MODE", mode)]).await;
+        let message = gateway.chat("GLM-4.5-Thinking", json!({})).await.json().await["choices"][0]
+            ["message"]
+            .clone();
+        assert_eq!(message["content"], content, "{mode}");
+        assert_eq!(message["reasoning_content"], reasoning, "{mode}");
+    }
+    let gateway = web(plan, &[]).await;
+    let fields = json!({"reasoning_format": "separate"});
+    let message = gateway.chat("GLM-4.5-Thinking", fields).await.json().await;
+    assert_eq!(message["choices"][0]["message"]["reasoning_content"], "hm");
+}
+
+#[tokio::test]
 async fn a_stream_may_take_its_time_and_no_more() {
     let endless = Script::events([piece("on ")]).pace(Duration::from_millis(20)).endless();
     let gateway = web(endless, &[("STREAM_TIMEOUT", "200")]).await;
@@ -314,9 +437,12 @@ async fn the_status_is_logged_from_time_to_time() {
 #[tokio::test]
 async fn a_trusted_proxy_names_the_client() {
     let headers = [("x-forwarded-for", "1.1.1.1, 2.2.2.2")];
-    for (trusted, expected) in
-        [("127.0.0.1", "2.2.2.2"), ("127.0.0.1,2.2.2.2", "1.1.1.1"), ("", "127.0.0.1")]
-    {
+    for (trusted, expected) in [
+        ("127.0.0.1", "2.2.2.2"),
+        ("127.0.0.1,2.2.2.2", "1.1.1.1"),
+        ("127.0.0.0/8, 2.2.0.0/16", "1.1.1.1"),
+        ("", "127.0.0.1"),
+    ] {
         let gateway = web(fine(), &[("TRUSTED_PROXIES", trusted)]).await;
         gateway.send("GET", "/health", &headers, b"").await.text().await;
         assert_eq!(gateway.lines("response", 1).await[0]["client_ip"], expected);
@@ -396,9 +522,10 @@ fn every_setting_is_changed_by_some_test() {
         let path = entry.ok()?.path();
         (path.extension()? == "rs").then_some(path)
     });
-    let process = format!("{folder}/../bins/z2api-server/tests/process.rs");
+    let process = ["start", "reload"]
+        .map(|part| format!("{folder}/../bins/z2api-server/tests/process/{part}.rs").into());
     let tests: String =
-        files.chain([process.into()]).map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        files.chain(process).map(|path| std::fs::read_to_string(path).unwrap()).collect();
     let untested: Vec<&str> = VARIABLES
         .iter()
         .map(|variable| variable.name)

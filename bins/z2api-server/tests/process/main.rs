@@ -1,0 +1,122 @@
+//! The program as a process: its exit codes, its output, its signals.
+
+mod commands;
+mod reload;
+mod start;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn program() -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_z2api-server"));
+    program.env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
+    program
+}
+
+/// A running demo. Killed when dropped.
+struct Demo {
+    child: Child,
+    address: String,
+    stderr: BufReader<ChildStderr>,
+}
+
+impl Demo {
+    fn start(variables: &[(&str, &str)]) -> Self {
+        Self::with(&[], variables)
+    }
+
+    fn with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut program = program();
+        program.arg("--demo").args(arguments).env("PORT", "0").envs(variables.iter().copied());
+        let mut child = program.spawn().expect("the program starts");
+        let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let mut line = String::new();
+        stderr.read_line(&mut line).expect("a first line");
+        let address = line.trim().rsplit_once("http://").expect(&line).1.to_owned();
+        Self { child, address, stderr }
+    }
+
+    fn post(&self, key: &str, stream: bool) -> TcpStream {
+        let body = format!(
+            r#"{{"model":"GLM-4.5-Thinking","stream":{stream},"messages":[{{"role":"user","content":"hi"}}]}}"#
+        );
+        let mut socket = TcpStream::connect(&self.address).expect("a connection");
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(
+            socket,
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+             connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        socket
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args([name, &pid]).status().expect("kill");
+        assert!(status.success());
+    }
+
+    /// Ends it by SIGTERM; answers what it logged.
+    fn end(&mut self) -> String {
+        self.signal("-TERM");
+        assert_eq!(self.wait().code(), Some(0));
+        let mut log = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut log).unwrap();
+        log
+    }
+
+    fn wait(&mut self) -> std::process::ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it did not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A folder that is gone with its holder.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("z2api-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> std::path::PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The status of an answer.
+fn status(mut socket: TcpStream) -> u16 {
+    let mut head = [0; 12];
+    socket.read_exact(&mut head).expect("an answer");
+    std::str::from_utf8(&head[9..]).unwrap().parse().unwrap()
+}
