@@ -6,7 +6,9 @@
 use serde_json::value::RawValue;
 use z2api_wire::chat::Chat;
 use z2api_wire::event::Dialect;
-use z2api_wire::openai::request::{ChatRequest, Content, Message, Part, Role, Stop, Thinking};
+use z2api_wire::openai::request::{
+    ChatRequest, Content, Message, Part, Role, Stop, Thinking, ThinkingKind,
+};
 
 use crate::models::{Model, ModelTable};
 
@@ -58,6 +60,8 @@ pub fn chat_of(
         model: model.upstream_id(dialect).to_owned(),
         messages,
         thinking: thinks(model, request.thinking),
+        clear_thinking: request.thinking.and_then(|thinking| thinking.clear_thinking),
+        reasoning_effort: request.reasoning_effort,
         search: model.search,
         mcp_servers: model.mcp_servers.clone(),
         temperature: request.temperature,
@@ -74,7 +78,7 @@ pub fn chat_of(
 /// A model that can do either does as the request says, and otherwise as its name says.
 fn thinks(model: &Model, asked: Option<Thinking>) -> bool {
     match asked {
-        Some(asked) if model.thinking_is_optional => asked == Thinking::Enabled,
+        Some(asked) if model.thinking_is_optional => asked.kind == ThinkingKind::Enabled,
         Some(_) | None => model.thinking,
     }
 }
@@ -233,6 +237,17 @@ mod tests {
         assert!(thinks("GLM-4.5", "enabled") && !thinks("GLM-4.5-Thinking", "disabled"));
         assert!(thinks("Z1-32B", "disabled"), "it always thinks");
         assert!(!thinks("GLM-4-32B", "enabled"), "it never does");
+    }
+
+    #[test]
+    fn how_to_think_is_handed_on() {
+        let thinking = r#""thinking":{"type":"enabled","clear_thinking":false}"#;
+        let fields = format!(r#""model":"GLM-4.5",{thinking},"reasoning_effort":"high""#);
+        let chat = ask(&fields, Dialect::OpenAi).unwrap();
+        assert_eq!(
+            (chat.clear_thinking, chat.reasoning_effort.as_deref()),
+            (Some(false), Some("high"))
+        );
     }
 
     #[test]

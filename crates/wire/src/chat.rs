@@ -13,17 +13,25 @@ pub struct Chat {
     pub messages: Vec<Message>,
     /// Whether the model thinks before it answers.
     pub thinking: bool,
+    /// Whether the model forgets what it thought in earlier turns. With false it goes on from the
+    /// `reasoning_content` of those turns, which must then be as it came. None leaves it to the
+    /// upstream (`openai` only).
+    pub clear_thinking: Option<bool>,
+    /// How hard the model thinks, in the words of its API, such as `low`, `high` or `max`. Not
+    /// sent to models that do not know it (`openai` only).
+    pub reasoning_effort: Option<String>,
     /// Whether the upstream searches the web.
     pub search: bool,
     /// Names of tool servers the upstream runs (`zai-web` only).
     pub mcp_servers: Vec<String>,
-    /// Sampling temperature.
+    /// Sampling temperature. In `openai`, 0 means no sampling, and above 1 is taken for 1.
     pub temperature: Option<f64>,
     /// Nucleus sampling.
     pub top_p: Option<f64>,
     /// The most tokens of the answer.
     pub max_tokens: Option<u64>,
-    /// Words that end the answer.
+    /// Words that end the answer. Of several, the official API is told the first: for the others,
+    /// look at the text.
     pub stop: Vec<String>,
     /// The client's tools, as JSON.
     pub tools: Option<Box<RawValue>>,

@@ -1,9 +1,11 @@
 //! How often the upstream is asked.
 
+use std::collections::HashSet;
+
 use z2api_upstream_client::{Client, Dialect};
 use z2api_upstream_sim::{Script, Sim, fails_first, faults};
 
-use crate::support::{WEB_DONE, ask, client, drain, settings, web_text};
+use crate::support::{API_FINISH, WEB_DONE, api_text, ask, client, drain, settings, web_text};
 
 fn fine() -> Script {
     Script::events([web_text("fine").as_str(), WEB_DONE])
@@ -53,13 +55,23 @@ async fn nothing_is_asked_twice_once_an_answer_has_begun() {
 
 #[tokio::test]
 async fn each_attempt_has_ids_of_its_own() {
-    let sim = Sim::start(faults::detail(500, "oh")).await.unwrap();
-    ask(&client(&sim, Dialect::ZaiWeb)).await.unwrap_err();
-    for name in ["chat_id", "id"] {
-        let mut ids: Vec<String> =
+    let names =
+        [(Dialect::ZaiWeb, "chat_id"), (Dialect::ZaiWeb, "id"), (Dialect::OpenAi, "request_id")];
+    for (dialect, name) in names {
+        let sim = Sim::start(faults::detail(500, "oh")).await.unwrap();
+        ask(&client(&sim, dialect)).await.unwrap_err();
+        let ids: HashSet<String> =
             sim.chats().iter().map(|chat| chat.json()[name].to_string()).collect();
-        ids.sort();
-        ids.dedup();
         assert_eq!(ids.len(), 4, "{name}");
     }
+}
+
+#[tokio::test]
+async fn an_id_that_was_used_before_is_replaced() {
+    let used = faults::api_error(400, "1231", "you already have a request");
+    let whole = [api_text("fine").as_str(), API_FINISH, "[DONE]"].map(str::to_owned);
+    let sim = Sim::start(fails_first(1, used, Script::events(whole))).await.unwrap();
+    assert_eq!(ask(&client(&sim, Dialect::OpenAi)).await.unwrap().attempts, 2);
+    let [first, second] = sim.chats().try_into().unwrap();
+    assert_ne!(first.json()["request_id"], second.json()["request_id"]);
 }

@@ -38,14 +38,26 @@ pub struct ChatRequest {
     pub user: Option<String>,
     /// Z.ai's own: whether the model thinks, whatever its name says.
     pub thinking: Option<Thinking>,
+    /// How hard the model thinks.
+    pub reasoning_effort: Option<String>,
     /// z2api's own: how to show the thinking of this answer.
     pub reasoning_format: Option<String>,
 }
 
 /// `thinking`, in the words of Z.ai's API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Thinking {
+pub struct Thinking {
+    /// Whether to think.
+    #[serde(rename = "type")]
+    pub kind: ThinkingKind,
+    /// Whether to forget the thinking of earlier turns.
+    pub clear_thinking: Option<bool>,
+}
+
+/// Whether to think.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThinkingKind {
     /// Think before answering.
     Enabled,
     /// Answer at once.
