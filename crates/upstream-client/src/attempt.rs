@@ -125,6 +125,6 @@ impl Attempts {
 
     /// The error of a deadline that is over.
     pub(crate) fn late(&self) -> Error {
-        Error::Timeout { wait: Wait::FirstEvent, limit: self.timeouts.first_event }
+        Error::Timeout { which: Wait::FirstEvent, limit: self.timeouts.first_event }
     }
 }

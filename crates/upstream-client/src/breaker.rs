@@ -147,11 +147,11 @@ fn is_alive(error: &Error) -> bool {
         | Error::Disconnected { .. }
         | Error::Blocked { .. }
         | Error::Empty => false,
-        Error::Timeout { wait, .. } => match wait {
+        Error::Timeout { which, .. } => match which {
             Wait::GuestToken | Wait::FirstEvent => false,
             Wait::NextEvent | Wait::End => true,
         },
-        Error::Upstream { verdict, .. } => match verdict {
+        Error::Rejected { verdict, .. } => match verdict {
             Verdict::Transient => false,
             Verdict::Final => true,
         },

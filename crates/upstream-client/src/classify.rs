@@ -80,11 +80,11 @@ impl<'a> Refusal<'a> {
         match class {
             Class::Transient => {
                 let verdict = Verdict::Transient;
-                Error::Upstream { status, fault, verdict, retry_after, body }
+                Error::Rejected { status, fault, verdict, retry_after, body }
             }
             Class::Refused => {
                 let verdict = Verdict::Final;
-                Error::Upstream { status, fault, verdict, retry_after, body }
+                Error::Rejected { status, fault, verdict, retry_after, body }
             }
             Class::Unauthorized => Error::Unauthorized { status, fault, body },
             Class::RateLimited => Error::RateLimited { status, retry_after, fault, body },
@@ -111,7 +111,7 @@ impl<'a> Refusal<'a> {
             }
             Some(429) if self.has_foreign_code() => self.by_class(Class::Refused),
             Some(429) => self.by_class(Class::RateLimited),
-            Some(500..) => self.by_class(Class::Transient),
+            Some(408 | 425 | 500..) => self.by_class(Class::Transient),
             Some(_) | None => self.by_class(Class::Refused),
         }
     }
@@ -217,6 +217,8 @@ mod tests {
             check(dialect, 409, detail, "upstream_error", false);
             check(dialect, 429, detail, "upstream_rate_limited", true);
             check(dialect, 429, "", "upstream_rate_limited", true);
+            check(dialect, 408, detail, "upstream_error", true);
+            check(dialect, 425, detail, "upstream_error", true);
             check(dialect, 500, detail, "upstream_error", true);
             check(dialect, 502, "<html>", "upstream_error", true);
             check(dialect, 529, "", "upstream_error", true);

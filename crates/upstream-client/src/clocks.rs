@@ -63,11 +63,11 @@ impl Clocks {
     }
 
     fn idle_error(&self) -> Error {
-        Error::Timeout { wait: Wait::NextEvent, limit: self.idle }
+        Error::Timeout { which: Wait::NextEvent, limit: self.idle }
     }
 
     fn lifetime_error(&self) -> Error {
-        Error::Timeout { wait: Wait::End, limit: self.lifetime }
+        Error::Timeout { which: Wait::End, limit: self.lifetime }
     }
 }
 

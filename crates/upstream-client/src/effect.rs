@@ -29,7 +29,7 @@ pub(crate) fn of(error: &Error) -> Effect {
         (Error::QuotaExhausted { .. }, None) => Effect::Park,
         (Error::Unauthorized { .. }, None) => Effect::Kill,
         (
-            Error::Upstream { verdict: Verdict::Transient | Verdict::Final, .. }
+            Error::Rejected { verdict: Verdict::Transient | Verdict::Final, .. }
             | Error::Connect { .. }
             | Error::Certificate { .. }
             | Error::Disconnected { .. }

@@ -14,13 +14,13 @@ impl Error {
             Self::Certificate { .. } => "upstream_tls",
             Self::Disconnected { .. } => "upstream_disconnected",
             Self::Unavailable { .. } => "upstream_unavailable",
-            Self::Timeout { wait, .. } => match wait {
+            Self::Timeout { which, .. } => match which {
                 Wait::GuestToken => "upstream_guest_token_timeout",
                 Wait::FirstEvent => "upstream_first_event_timeout",
                 Wait::NextEvent => "upstream_idle_timeout",
                 Wait::End => "upstream_lifetime_timeout",
             },
-            Self::Upstream { .. } => "upstream_error",
+            Self::Rejected { .. } => "upstream_error",
             Self::RateLimited { .. } => "upstream_rate_limited",
             Self::QuotaExhausted { .. } => "upstream_quota_exhausted",
             Self::Unauthorized { .. } => "upstream_unauthorized",
@@ -52,11 +52,11 @@ impl Error {
             | Self::RateLimited { .. }
             | Self::Empty
             | Self::Truncated => true,
-            Self::Timeout { wait, .. } => match wait {
+            Self::Timeout { which, .. } => match which {
                 Wait::GuestToken => true,
                 Wait::FirstEvent | Wait::NextEvent | Wait::End => false,
             },
-            Self::Upstream { verdict, .. } => *verdict == Verdict::Transient,
+            Self::Rejected { verdict, .. } => *verdict == Verdict::Transient,
             Self::Guest(error) => error.is_retryable(),
             Self::Certificate { .. }
             | Self::QuotaExhausted { .. }
@@ -75,7 +75,7 @@ impl Error {
     /// How long the upstream asks to wait before the next request.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Upstream { retry_after, .. }
+            Self::Rejected { retry_after, .. }
             | Self::RateLimited { retry_after, .. }
             | Self::QuotaExhausted { retry_after, .. } => *retry_after,
             Self::Unavailable { retry_after, .. } => Some(*retry_after),
@@ -100,7 +100,7 @@ impl Error {
 
     /// The same, with so long to wait, where that can be said.
     pub(crate) fn asking_for(mut self, wait: Duration) -> Self {
-        if let Self::Upstream { retry_after, .. }
+        if let Self::Rejected { retry_after, .. }
         | Self::RateLimited { retry_after, .. }
         | Self::QuotaExhausted { retry_after, .. } = &mut self
         {
@@ -119,7 +119,7 @@ impl Error {
             Self::Unauthorized { .. } | Self::QuotaExhausted { .. } | Self::Redirected { .. } => {
                 Owner::Gateway
             }
-            Self::Timeout { wait, .. } => match wait {
+            Self::Timeout { which, .. } => match which {
                 Wait::GuestToken | Wait::FirstEvent | Wait::NextEvent => Owner::Upstream,
                 Wait::End => Owner::Gateway,
             },
@@ -128,7 +128,7 @@ impl Error {
             Self::Connect { .. }
             | Self::Certificate { .. }
             | Self::Disconnected { .. }
-            | Self::Upstream { .. }
+            | Self::Rejected { .. }
             | Self::RateLimited { .. }
             | Self::Blocked { .. }
             | Self::Empty
@@ -142,7 +142,7 @@ impl Error {
     /// answer of status 200.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Upstream { status, .. }
+            Self::Rejected { status, .. }
             | Self::RateLimited { status, .. }
             | Self::QuotaExhausted { status, .. }
             | Self::Unauthorized { status, .. }
@@ -169,7 +169,7 @@ impl Error {
     /// Empty if there was none. It may quote the caller's request: not for logs.
     pub fn body(&self) -> &str {
         match self {
-            Self::Upstream { body, .. }
+            Self::Rejected { body, .. }
             | Self::RateLimited { body, .. }
             | Self::QuotaExhausted { body, .. }
             | Self::Unauthorized { body, .. }
@@ -202,7 +202,7 @@ impl Error {
     /// ours in them is masked, and HTML is left out.
     pub fn fault(&self) -> Option<&Fault> {
         match self {
-            Self::Upstream { fault, .. }
+            Self::Rejected { fault, .. }
             | Self::RateLimited { fault, .. }
             | Self::QuotaExhausted { fault, .. }
             | Self::Unauthorized { fault, .. }

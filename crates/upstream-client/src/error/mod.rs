@@ -46,16 +46,16 @@ pub enum Error {
         last: Box<Error>,
     },
     /// A clock of [`Timeouts`](crate::Timeouts) ran out.
-    #[error("{wait} within {limit:?}")]
+    #[error("{which} within {limit:?}")]
     Timeout {
         /// What was waited for.
-        wait: Wait,
+        which: Wait,
         /// How long.
         limit: Duration,
     },
     /// The upstream failed or refused for a reason that has no variant of its own.
     #[error("the upstream failed{}", Detail(*.status, .fault))]
-    Upstream {
+    Rejected {
         /// The HTTP status; None if the error came inside an answer of status 200.
         status: Option<u16>,
         /// What it said.
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn the_display_holds_status_and_code_and_not_the_upstreams_words() {
         let fault = Fault { code: Some("1234".into()), message: "you wrote: secret".into() };
-        let error = Error::Upstream {
+        let error = Error::Rejected {
             status: Some(500),
             fault,
             verdict: Verdict::Transient,

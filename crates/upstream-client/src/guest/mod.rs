@@ -148,7 +148,7 @@ impl Guests {
     async fn fetch(self, sender: watch::Sender<Option<Outcome>>) {
         let outcome = match timeout(MAX_FETCH, self.ask()).await {
             Ok(outcome) => outcome,
-            Err(_elapsed) => Err(Error::Timeout { wait: Wait::GuestToken, limit: MAX_FETCH }),
+            Err(_elapsed) => Err(Error::Timeout { which: Wait::GuestToken, limit: MAX_FETCH }),
         };
         let mut state = self.lock();
         let outcome = outcome.and_then(|guest| {
