@@ -2,6 +2,7 @@
 
 use ::http::Uri;
 use reqwest::Url;
+use rustls::pki_types::ServerName;
 use z2api_wire::event::Dialect;
 
 use crate::settings::{Settings, SettingsError};
@@ -33,6 +34,10 @@ impl Endpoint {
         if chat.scheme() == "http" && !settings.allow_http && !is_this_machine(&chat) {
             let host = chat.host_str().unwrap_or_default().to_owned();
             return Err(SettingsError::PlainHttp { host });
+        }
+        let host = host_of(&chat);
+        if chat.scheme() == "https" && ServerName::try_from(host).is_err() {
+            return Err(problem("names a host that no certificate can"));
         }
         chat.set_fragment(None);
         let dialect = settings.dialect.unwrap_or_else(|| dialect_of(&chat));
@@ -77,9 +82,13 @@ fn dialect_of(url: &Url) -> Dialect {
     if path.ends_with("/api/chat/completions") { Dialect::ZaiWeb } else { Dialect::OpenAi }
 }
 
+/// The host without the brackets of an IPv6 address.
+fn host_of(url: &Url) -> &str {
+    url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
+}
+
 fn is_this_machine(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let host = host_of(url);
     match host.parse::<std::net::IpAddr>() {
         Ok(address) => address.is_loopback(),
         Err(_) => host == "localhost" || host.ends_with(".localhost"),
@@ -132,6 +141,9 @@ mod tests {
         for url in ["", "chat.z.ai", "/api", "ftp://x/y", "https://user:pw@host/x", "https://"] {
             assert!(matches!(endpoint(url), Err(SettingsError::Url { .. })), "{url}");
         }
+        let unnameable = format!("https://{}.example/x", "a".repeat(64));
+        assert!(matches!(endpoint(&unnameable), Err(SettingsError::Url { .. })));
+        assert!(endpoint("https://[::1]/x").is_ok());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod http2;
 mod images;
 mod log;
 mod outages;
+mod peers;
 mod proxy;
 mod refusals;
 mod requests;

@@ -138,6 +138,56 @@ async fn an_openai_answer_is_whole_after_a_finish_and_an_end_mark() {
 }
 
 #[tokio::test]
+async fn servers_of_the_openai_shape_differ_and_say_the_same() {
+    let usage = r#""usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}"#;
+    let finish = r#"{"index":0,"delta":{},"finish_reason":"stop"}"#;
+    // The usage on the chunk that finishes, or on one of its own after it; without an index, an
+    // object or an id; the thinking under either name; the last text together with the finish.
+    let ways = [
+        vec![
+            r#"{"choices":[{"index":0,"delta":{"role":"assistant","reasoning_content":"t"}}]}"#.to_owned(),
+            api_text("x"),
+            format!(r#"{{"choices":[{finish}],{usage}}}"#),
+        ],
+        vec![
+            r#"{"object":"chat.completion.chunk","id":"i","choices":[{"index":0,"delta":{"reasoning":"t"}}]}"#
+                .to_owned(),
+            api_text("x"),
+            format!(r#"{{"choices":[{finish}],"usage":null}}"#),
+            format!(r#"{{"choices":[],{usage}}}"#),
+        ],
+        vec![
+            r#"{"choices":[{"delta":{"reasoning_content":"t","content":null}}]}"#.to_owned(),
+            format!(r#"{{"choices":[{{"delta":{{"content":"x"}},"finish_reason":"stop"}}],{usage}}}"#),
+        ],
+    ];
+    let mut said = Vec::new();
+    for mut way in ways {
+        way.push("[DONE]".to_owned());
+        said.push(events_of(Dialect::OpenAi, Script::events(way)).await);
+    }
+    assert_eq!(said[0].len(), 4, "{said:?}");
+    assert!(matches!(said[0][0], Event::Text { phase: Phase::Thinking, .. }));
+    assert!(said.iter().all(|one| *one == said[0]), "{said:?}");
+}
+
+#[tokio::test]
+async fn every_finish_reason_is_understood() {
+    let reasons = [
+        ("stop", FinishReason::Stop),
+        ("length", FinishReason::Length),
+        ("model_context_window_exceeded", FinishReason::Length),
+        ("tool_calls", FinishReason::ToolCalls),
+        ("sensitive", FinishReason::ContentFilter),
+    ];
+    for (word, reason) in reasons {
+        let finish = format!(r#"{{"choices":[{{"delta":{{}},"finish_reason":"{word}"}}]}}"#);
+        let script = Script::events([finish.as_str(), "[DONE]"]);
+        assert_eq!(events_of(Dialect::OpenAi, script).await, [Event::Finish(reason)]);
+    }
+}
+
+#[tokio::test]
 async fn half_an_event_at_the_end_is_a_cut() {
     let script = Script::sse(format!("data: {}\n\ndata: {{\"type\":\"ch", web_text("x")));
     let sim = Sim::start(script).await.unwrap();
