@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use z2api_tests::{Gateway, KEY, PATIENCE};
+use z2api_tests::{Gateway, PATIENCE};
 use z2api_upstream_sim::{Outcome, Script};
 use z2api_wire::event::Dialect;
 
@@ -212,48 +212,23 @@ async fn short_of_memory_nothing_new_is_taken() {
 }
 
 #[tokio::test]
-async fn each_request_has_one_line_in_and_one_out() {
-    let gateway = gateway(fine(), "10", "0").await;
-    let body = json!({"model": "GLM-4.5", "stream": true, "temperature": 0.5, "max_tokens": 9,
-        "messages": [{"role": "user", "content": "a-private-question"}]});
-    let key = format!("Bearer {KEY}");
-    let headers =
-        [("authorization", key.as_str()), ("user-agent", "curl/9"), ("x-request-id", "one")];
-    let reply =
-        gateway.send("POST", "/v1/chat/completions", &headers, body.to_string().as_bytes()).await;
-    reply.text().await;
-    let out = gateway.lines("response", 1).await;
-    let into = gateway.lines("request", 1).await;
-    assert_eq!((into.len(), out.len()), (1, 1));
-    let (into, out) = (&into[0], &out[0]);
-    assert_eq!((&into["request_id"], &out["request_id"]), (&json!("one"), &json!("one")));
-    assert_eq!((&into["level"], &into["client_ip"]), (&json!("INFO"), &json!("127.0.0.1")));
-    assert_eq!((&into["model"], &into["user_agent"]), (&json!("GLM-4.5"), &json!("curl/9")));
-    let parameters = json!({"message_count": 1,
-        "parameters": {"stream": true, "temperature": 0.5, "max_tokens": 9}});
-    assert_eq!(into["parameters"], parameters);
-    assert_eq!(into["api_key"], "sk-t****cdef");
-    assert_eq!((&out["status_code"], &out["retry_count"]), (&json!(200), &json!(0)));
-    assert_eq!(
-        (&out["endpoint"], &out["finish_reason"]),
-        (&json!("/v1/chat/completions"), &json!("stop"))
-    );
-    assert!(out["response_time_ms"].is_u64() && out["time_to_first_byte_ms"].is_u64());
-    let all = gateway.log.lines().join("\n");
-    assert!(!all.contains(KEY) && !all.contains("a-private-question") && !all.contains("tide"));
+async fn an_endless_stream_ends_with_its_time_too() {
+    let endless = Script::events([PIECE]).endless();
+    let gateway = Gateway::with(Dialect::ZaiWeb, endless, &[("MAX_CONNECTION_TIME", "300")]).await;
+    let events = gateway.chat("GLM-4.5", streamed()).await.events();
+    let events = tokio::time::timeout(PATIENCE, events).await.expect("an end");
+    assert!(events.last().unwrap().contains("max_connection_time"), "{:?}", events.last());
+    gateway.until(|gateway| gateway.in_flight() == 0).await;
 }
 
 #[tokio::test]
-async fn a_refused_request_has_both_lines_too() {
-    let gateway = gateway(fine(), "10", "0").await;
-    gateway.send("POST", "/v1/chat/completions", &[], b"{}").await.text().await;
-    gateway.get("/nothing").await.text().await;
-    let out = gateway.lines("response", 2).await;
-    let into = gateway.lines("request", 2).await;
-    assert_eq!((into.len(), out.len()), (2, 2));
-    assert_eq!(
-        (&out[0]["status_code"], &out[0]["error"]),
-        (&json!(401), &json!("invalid_api_key"))
-    );
-    assert_eq!((&out[1]["status_code"], &out[1]["endpoint"]), (&json!(404), &json!("/nothing")));
+async fn an_endless_stream_does_not_outlive_the_grace() {
+    let endless = Script::events([PIECE]).endless();
+    let mut gateway = Gateway::with(Dialect::ZaiWeb, endless, &[("SHUTDOWN_GRACE", "0")]).await;
+    let mut reply = gateway.chat("GLM-4.5", streamed()).await;
+    reply.event().await.expect("a chunk");
+    gateway.stop();
+    let events = tokio::time::timeout(PATIENCE, reply.events()).await.expect("an end");
+    assert!(events.last().unwrap().contains("server_shutting_down"), "{:?}", events.last());
+    gateway.stopped().await;
 }

@@ -1,10 +1,14 @@
 //! What the Go program of the same name got wrong, each shown to be right here.
+//!
+//! What it got wrong before and after an answer is in other files: keys, paths, sizes and the
+//! upstream's refusals in `errors.rs`, tokens and what the upstream is asked in `requests.rs`, log
+//! lines in `logs.rs`, hang-ups and stops in `life.rs`, settings in `settings.rs`.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use z2api_tests::{Gateway, KEY};
-use z2api_upstream_sim::{Script, fails_first, faults, text};
+use z2api_upstream_sim::{Guests, Script, fails_first, faults, text};
 use z2api_wire::event::Dialect;
 
 fn answer(text: &str) -> String {
@@ -25,6 +29,12 @@ async fn web(plan: Script) -> Gateway {
     Gateway::start(Dialect::ZaiWeb, plan).await
 }
 
+fn streamed_content(events: &[String]) -> String {
+    let chunks = events.iter().filter_map(|event| serde_json::from_str::<Value>(event).ok());
+    let content = |chunk: Value| chunk["choices"][0]["delta"]["content"].as_str().map(String::from);
+    chunks.filter_map(content).collect()
+}
+
 /// The content of a streamed and of a whole answer, which are the same.
 async fn content(gateway: &Gateway, fields: Value) -> String {
     let mut whole = fields.clone();
@@ -32,12 +42,7 @@ async fn content(gateway: &Gateway, fields: Value) -> String {
     let whole = gateway.chat("GLM-4.5", whole).await.json().await;
     let mut streamed = fields;
     streamed["stream"] = json!(true);
-    let events = gateway.chat("GLM-4.5", streamed).await.events().await;
-    let content: String = events
-        .iter()
-        .filter_map(|event| serde_json::from_str::<Value>(event).ok())
-        .filter_map(|chunk| Some(chunk["choices"][0]["delta"]["content"].as_str()?.to_owned()))
-        .collect();
+    let content = streamed_content(&gateway.chat("GLM-4.5", streamed).await.events().await);
     assert_eq!(whole["choices"][0]["message"]["content"], content.as_str());
     content
 }
@@ -198,4 +203,80 @@ async fn the_queue_is_one_and_a_refusal_says_when_to_come_back() {
     assert_eq!(refused.header("content-type"), Some("application/json"));
     let status = gateway.get("/status").await.json().await;
     assert_eq!((&status["total_requests"], &status["error_count"]), (&json!(2), &json!(1)));
+}
+
+#[tokio::test]
+async fn an_end_mark_ends_with_a_finish_reason_in_either_of_its_forms() {
+    for mark in ["[DONE]", r#"{"data":"[DONE]"}"#] {
+        let gateway = web(Script::events([answer("a"), mark.to_owned()])).await;
+        let events = gateway.chat("GLM-4.5", json!({"stream": true})).await.events().await;
+        let [.., last, done] = &events[..] else { panic!("{events:?}") };
+        assert!(last.contains(r#""finish_reason":"stop""#), "{last}");
+        assert_eq!(done, "[DONE]");
+    }
+}
+
+#[tokio::test]
+async fn the_tag_of_the_thinking_is_closed_however_the_answer_ends() {
+    let block = "<details type=\"reasoning\" done=\"false\">\n> Hm";
+    let broken = faults::web_error_event("INTERNAL_ERROR", "broke");
+    for events in [
+        vec![thinking(block), end()],
+        vec![thinking("Hm"), end()],
+        vec![thinking(block)],
+        vec![thinking("Hm"), broken],
+    ] {
+        let gateway = web(Script::events(&events)).await;
+        let told = gateway.chat("GLM-4.5", json!({"stream": true})).await.events().await;
+        assert_eq!(streamed_content(&told), "<think>\nHm\n</think>\n\n", "{events:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_chunk_has_a_delta_and_no_empty_message() {
+    let gateway = web(Script::events([answer("a"), end()])).await;
+    let events = gateway.chat("GLM-4.5", json!({"stream": true})).await.events().await;
+    for event in events.iter().filter(|event| *event != "[DONE]") {
+        let chunk: Value = serde_json::from_str(event).unwrap();
+        let choice = &chunk["choices"][0];
+        assert!(choice["delta"].is_object() && choice.get("message").is_none(), "{event}");
+        assert!(choice.get("finish_reason").is_some(), "at least null: {event}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_says_nothing_is_no_success() {
+    let title = r#"{"type":"chat:title","data":"Tides"}"#.to_owned();
+    for events in [vec![end()], vec![title, end()], vec![r#"{"code":500,"msg":"oh"}"#.to_owned()]] {
+        let gateway =
+            Gateway::with(Dialect::ZaiWeb, Script::events(&events), &[("MAX_RETRIES", "0")]).await;
+        for stream in [true, false] {
+            let reply = gateway.chat("GLM-4.5", json!({"stream": stream})).await;
+            assert_eq!(reply.status, 502, "{events:?}");
+            assert!(reply.json().await["error"]["message"].is_string());
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_guest_nobody_elses_token_is_used() {
+    let gateway = web(Script::events([answer("a"), end()])).await;
+    gateway.sim.guests(Guests::Status(503));
+    let reply = gateway.chat("GLM-4.5", json!({})).await;
+    assert_eq!(reply.status, 502);
+    assert_eq!(gateway.sim.chat_requests(), 0);
+}
+
+#[tokio::test]
+async fn the_models_are_as_old_as_they_are_and_not_as_the_process() {
+    let mut dates = Vec::new();
+    for _ in 0..2 {
+        let gateway = web(Script::events([end()])).await;
+        let key = format!("Bearer {KEY}");
+        let headers = [("authorization", key.as_str())];
+        let list = gateway.send("GET", "/v1/models", &headers, b"").await.json().await;
+        dates.push(list["data"][0]["created"].as_u64().unwrap());
+    }
+    assert_eq!(dates[0], dates[1]);
+    assert!(dates[0] < 1_800_000_000);
 }

@@ -25,7 +25,7 @@ use crate::body::{Body, Response, json_bytes};
 use crate::error::ApiError;
 use crate::intake;
 use crate::live::Live;
-use crate::service::refuse_with;
+use crate::service::{refuse_with, user_agent};
 use crate::slot::Slot;
 use crate::tee::{MAX_KEPT, Tee};
 
@@ -73,6 +73,7 @@ async fn ask<A: Api>(
     record: &mut RequestRecord,
 ) -> Result<(Question<A>, Share), ApiError> {
     let caller = live.keys.check(request.headers())?;
+    record.key(caller.masked(), caller.name());
     app.admission.check()?;
     if app.memory.is_short(live.limits.memory) {
         return Err(ApiError::out_of_memory());
@@ -255,13 +256,12 @@ fn asked(
     headers: &HeaderMap,
     with_messages: bool,
 ) -> Asked {
-    let agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
     let messages = with_messages.then(|| serde_json::to_string(&request.messages).ok()).flatten();
     Asked {
         api_key_masked: caller.masked().to_owned(),
         key_name: caller.name().map(str::to_owned),
         model: request.model.chars().take(100).collect(),
-        user_agent: String::from_utf8_lossy(agent).chars().take(200).collect(),
+        user_agent: user_agent(headers),
         message_count: request.messages.len(),
         stream: request.stream.unwrap_or(false),
         temperature: request.temperature,

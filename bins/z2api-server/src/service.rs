@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::header::{ALLOW, HeaderValue, ORIGIN};
+use http::header::{ALLOW, HeaderValue, ORIGIN, USER_AGENT};
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use ipnet::IpNet;
@@ -103,6 +103,7 @@ async fn route(
         &endpoint,
         client_ip(peer.ip(), request.headers(), &live.trusted_proxies),
     );
+    record.agent(user_agent(request.headers()));
     let Some(route) = Route::of(&path) else {
         return refuse(record, &ApiError::unknown_path(&path));
     };
@@ -134,6 +135,12 @@ async fn route(
             response
         }
     }
+}
+
+/// What the client calls itself, for the log.
+pub(crate) fn user_agent(headers: &HeaderMap) -> String {
+    let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    String::from_utf8_lossy(agent).chars().take(200).collect()
 }
 
 /// The client's address for the log: the peer's, unless the peer is a proxy whose word is taken.

@@ -61,6 +61,8 @@ pub struct RequestRecord {
     client_ip: IpAddr,
     began: Instant,
     counted: bool,
+    /// What is known of who asks before the request is understood.
+    asker: Asked,
     asked: Option<Asked>,
     route: &'static str,
     model: Option<String>,
@@ -96,6 +98,7 @@ impl RequestRecord {
             client_ip,
             began: Instant::now(),
             counted: false,
+            asker: Asked { api_key_masked: "****".to_owned(), ..Asked::default() },
             asked: None,
             route: "unknown",
             model: None,
@@ -128,6 +131,17 @@ impl RequestRecord {
         if !std::mem::replace(&mut self.counted, true) {
             self.counters.begun();
         }
+    }
+
+    /// What the client calls itself; for the request line of one that is never understood.
+    pub fn agent(&mut self, user_agent: String) {
+        self.asker.user_agent = user_agent;
+    }
+
+    /// Whose key it is, once it is known to be good: the masked key and its name.
+    pub fn key(&mut self, masked: &str, name: Option<&str>) {
+        self.asker.api_key_masked = masked.to_owned();
+        self.asker.key_name = name.map(str::to_owned);
     }
 
     /// The request has been understood. Writes the request line.
@@ -276,8 +290,7 @@ impl Drop for RequestRecord {
         }
         if self.asked.is_none() {
             // No chat, or refused before it was understood: it still has its request line.
-            let unknown = Asked { api_key_masked: "****".to_owned(), ..Asked::default() };
-            self.request_line(&unknown, None);
+            self.request_line(&self.asker, None);
         }
         let (owner, kind) = match &failed {
             Some(failure) => (failure.owner, Some(failure.kind)),
