@@ -52,3 +52,8 @@ pub fn web_error_event(code: impl Into<Value>, detail: &str) -> String {
     })
     .to_string()
 }
+
+/// An error event of the OpenAI-compatible API, to stand anywhere in a stream.
+pub fn api_error_event(code: &str, message: &str) -> String {
+    json!({ "error": { "code": code, "message": message } }).to_string()
+}

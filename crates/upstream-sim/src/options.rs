@@ -29,6 +29,16 @@ pub(crate) struct Options {
     #[arg(long, group = "answer", value_name = "CODE", value_parser = clap::value_parser!(u16).range(200..600))]
     status: Option<u16>,
 
+    /// Send this body with the status instead of an error in the dialect's words
+    #[arg(long, value_name = "TEXT", requires = "status")]
+    body: Option<String>,
+    /// Refuse so many requests first, then answer
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    fail_first: usize,
+    /// The status of these refusals, such as 401
+    #[arg(long, default_value_t = 500, value_name = "CODE", value_parser = clap::value_parser!(u16).range(200..600))]
+    fail_status: u16,
+
     /// Seed of the generated text
     #[arg(long, default_value_t = 1, requires = "bytes")]
     seed: u64,
@@ -54,6 +64,12 @@ pub(crate) struct Options {
     /// Write the body at once instead of event by event
     #[arg(long)]
     together: bool,
+    /// Send an error event after so many events and nothing of the rest; 0 sends it first
+    #[arg(long, value_name = "N")]
+    error_after: Option<usize>,
+    /// Send this event in place of the error, such as one that cannot be read
+    #[arg(long, value_name = "DATA", requires = "error_after")]
+    error_event: Option<String>,
     /// Close the connection after so many writes
     #[arg(long, value_name = "N")]
     cut_after: Option<usize>,
@@ -77,33 +93,48 @@ struct Fixed {
     api: Script,
 }
 
+impl Fixed {
+    fn of(&self, dialect: Option<Dialect>) -> Script {
+        match dialect {
+            Some(Dialect::ZaiWeb) => self.web.clone(),
+            Some(Dialect::OpenAi) | None => self.api.clone(),
+        }
+    }
+}
+
 impl Options {
     /// The plan; everything that can be made ahead is.
     pub(crate) fn plan(self) -> io::Result<impl Plan> {
+        let refusal = refusal(self.fail_status, None);
         let fixed = self.fixed()?;
-        Ok(move |request: &Recorded| match (&fixed, request.dialect()) {
-            (None, _) if self.prompted => self.faulty(Prompted.answer(request)),
-            (None, _) => self.faulty(Demo.answer(request)),
-            (Some(fixed), Some(Dialect::ZaiWeb)) => fixed.web.clone(),
-            (Some(fixed), Some(Dialect::OpenAi) | None) => fixed.api.clone(),
+        Ok(move |request: &Recorded| {
+            let dialect = request.dialect();
+            match &fixed {
+                _ if request.number < self.fail_first => refusal.of(dialect),
+                Some(fixed) => fixed.of(dialect),
+                None if self.prompted => self.faulty(Prompted.answer(request), dialect),
+                None => self.faulty(Demo.answer(request), dialect),
+            }
         })
     }
 
     /// The answers, faults included; none for the plans that look at the request first.
     fn fixed(&self) -> io::Result<Option<Fixed>> {
-        let (web, api) = if let Some(path) = &self.file {
+        let Fixed { web, api } = if let Some(path) = &self.file {
             let script = Script::sse(fs::read(path)?).event_by_event();
-            (script.clone(), script)
+            Fixed { web: script.clone(), api: script }
         } else if let Some(bytes) = self.bytes {
             let answer = self.generated(bytes);
-            (Script::events(answer.web_events()), Script::events(answer.openai_events("simulated")))
+            let api = Script::events(answer.openai_events("simulated"));
+            Fixed { web: Script::events(answer.web_events()), api }
         } else if let Some(status) = self.status {
-            let text = "The simulated upstream was told to refuse.";
-            (faults::detail(status, text), faults::api_error(status, &status.to_string(), text))
+            refusal(status, self.body.as_deref())
         } else {
             return Ok(None);
         };
-        Ok(Some(Fixed { web: self.faulty(web), api: self.faulty(api) }))
+        let web = self.faulty(web, Some(Dialect::ZaiWeb));
+        let api = self.faulty(api, Some(Dialect::OpenAi));
+        Ok(Some(Fixed { web, api }))
     }
 
     fn generated(&self, bytes: usize) -> text::Answer {
@@ -115,9 +146,22 @@ impl Options {
         }
     }
 
+    /// The event that ends an answer early.
+    fn error_event(&self, dialect: Option<Dialect>) -> String {
+        let told = "The simulated model was told to fail.";
+        match (&self.error_event, dialect) {
+            (Some(data), _) => data.clone(),
+            (None, Some(Dialect::ZaiWeb)) => faults::web_error_event("INTERNAL_ERROR", told),
+            (None, Some(Dialect::OpenAi) | None) => faults::api_error_event("1234", told),
+        }
+    }
+
     /// The script with the faults that were asked for.
-    fn faulty(&self, mut script: Script) -> Script {
+    fn faulty(&self, mut script: Script, dialect: Option<Dialect>) -> Script {
         let ms = Duration::from_millis;
+        if let Some(events) = self.error_after {
+            script = script.event_after(events, &self.error_event(dialect));
+        }
         if self.gzip {
             script = script.gzip();
         }
@@ -152,6 +196,20 @@ impl Options {
     }
 }
 
+/// A refusal in the words of each dialect, or with a body of one's own.
+fn refusal(status: u16, body: Option<&str>) -> Fixed {
+    if let Some(body) = body {
+        let kind = if body.starts_with('<') { "text/html" } else { "application/json" };
+        let script = Script::status(status, kind, body);
+        return Fixed { web: script.clone(), api: script };
+    }
+    let text = "The simulated upstream was told to refuse.";
+    Fixed {
+        web: faults::detail(status, text),
+        api: faults::api_error(status, &status.to_string(), text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -171,5 +229,8 @@ mod tests {
         assert!(parse("sim --demo --file x").is_err());
         assert!(parse("sim --seed 3").is_err());
         assert!(parse("sim --status 99").is_err());
+        assert!(parse("sim --status 403 --body no --fail-first 2 --fail-status 401").is_ok());
+        assert!(parse("sim --body no").is_err());
+        assert!(parse("sim --error-event {").is_err());
     }
 }

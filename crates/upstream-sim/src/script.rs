@@ -170,6 +170,15 @@ impl Script {
         self
     }
 
+    /// Sends this event after so many body writes (or after the last, if there are fewer), and
+    /// nothing of the rest: an error event at the begin or midway, or one that cannot be read.
+    pub fn event_after(mut self, writes: usize, data: &str) -> Self {
+        let event = Bytes::from(format!("data: {data}\n\n"));
+        self.last_event = event.clone();
+        self.writes = self.writes.iter().take(writes).cloned().chain([event]).collect();
+        self
+    }
+
     /// Repeats the last event until the peer closes. An answer with a length becomes chunked; an
     /// empty one has nothing to repeat.
     pub fn endless(mut self) -> Self {
@@ -227,6 +236,14 @@ mod tests {
     fn splitting_into_events_loses_nothing() {
         let script = Script::sse("data: a\n\n: note\n\ndata: rest").event_by_event();
         assert_eq!(script.writes.to_vec(), ["data: a\n\n", ": note\n\n", "data: rest"]);
+    }
+
+    #[test]
+    fn an_event_midway_is_the_last() {
+        let script = |writes| Script::events(["a", "b"]).event_after(writes, "x").writes.concat();
+        assert_eq!(script(0), b"data: x\n\n");
+        assert_eq!(script(1), b"data: a\n\ndata: x\n\n");
+        assert_eq!(script(9), b"data: a\n\ndata: b\n\ndata: x\n\n");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::wish::{Call, Usage, Wish};
-use crate::{demo::Asked, text::pieces};
+use crate::{demo::Asked, faults, text::pieces};
 
 pub(super) fn events(wish: &Wish, asked: &Asked) -> Vec<String> {
     let chunk = |delta: Value| chunk(&asked.model, json!({ "index": 0, "delta": delta }));
@@ -28,8 +28,7 @@ pub(super) fn events(wish: &Wish, asked: &Asked) -> Vec<String> {
 
 /// The error in the middle of an answer.
 pub(super) fn failure() -> String {
-    json!({ "error": { "code": "1234", "message": "The simulated model was told to fail." } })
-        .to_string()
+    faults::api_error_event("1234", "The simulated model was told to fail.")
 }
 
 /// A call: its name first, then its arguments, in pieces.

@@ -60,6 +60,40 @@ async fn the_program_replays_a_file_event_by_event() {
 }
 
 #[tokio::test]
+async fn the_program_refuses_first_and_answers_then() {
+    let (_program, [web, _]) =
+        start(&["--bytes", "9", "--fail-first", "2", "--fail-status", "401"]);
+    let mut client = Client::connect(addr_in(&web)).await;
+    for expected in [401, 401, 200] {
+        assert_eq!(client.chat(WEB, "t", "{}").await.status, expected);
+    }
+}
+
+#[tokio::test]
+async fn the_program_fails_first_or_midway_in_the_words_of_the_dialect() {
+    for (after, events) in [("0", 1), ("2", 3)] {
+        let (_program, [web, api]) = start(&["--bytes", "99", "--error-after", after]);
+        let mut client = Client::connect(addr_in(&web)).await;
+        let text = client.chat(WEB, "t", "{}").await.text();
+        assert_eq!(text.matches("data: ").count(), events);
+        assert!(text.contains("INTERNAL_ERROR"), "{text}");
+        let mut client = Client::connect(addr_in(&api)).await;
+        assert!(client.chat(API, "t", "{}").await.text().contains(r#""code":"1234""#));
+    }
+    let broken = ["--bytes", "99", "--error-after", "1", "--error-event", "{\"data\":"];
+    let (_program, [web, _]) = start(&broken);
+    let text = Client::connect(addr_in(&web)).await.chat(WEB, "t", "{}").await.text();
+    assert!(text.ends_with("data: {\"data\":\n\n"), "{text}");
+}
+
+#[tokio::test]
+async fn the_program_refuses_with_the_body_it_is_given() {
+    let (_program, [web, _]) = start(&["--status", "403", "--body", "{\"detail\":\"mine\"}"]);
+    let reply = Client::connect(addr_in(&web)).await.chat(WEB, "t", "{}").await;
+    assert_eq!((reply.status, reply.text().as_str()), (403, "{\"detail\":\"mine\"}"));
+}
+
+#[tokio::test]
 async fn the_program_answers_as_the_prompt_says_and_tells_what_it_was_asked() {
     let (_program, [_, api]) = start(&["--prompted"]);
     let mut client = Client::connect(addr_in(&api)).await;
