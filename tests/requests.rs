@@ -158,3 +158,33 @@ async fn a_token_of_ones_own_wins_over_guests_and_its_refusal_is_not_the_clients
     assert_eq!(gateway.sim.guest_requests(), 0);
     assert!(gateway.log.lines().iter().all(|line| !line.contains("my-own-token")));
 }
+
+fn with_image() -> Value {
+    json!({"model": "GLM-4.5V", "messages": [{"role": "user", "content": [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
+    ]}]})
+}
+
+#[tokio::test]
+async fn an_image_goes_ahead_as_a_users_file_in_the_web_dialect() {
+    let token = [("UPSTREAM_TOKEN", "a-users-token-0001")];
+    let gateway = Gateway::with(Dialect::ZaiWeb, web(), &token).await;
+    assert_eq!(gateway.post(&with_image()).await.status, 200);
+    let [file, chat] = <[Recorded; 2]>::try_from(gateway.sim.requests()).unwrap();
+    assert_eq!((file.method.as_str(), file.path.as_str()), ("POST", "/api/v1/files/"));
+    assert_eq!(chat.json()["files"][0]["id"], "sim-file-0001");
+    let parts = &chat.json()["messages"][0]["content"];
+    assert_eq!(parts[1]["image_url"]["url"], "sim-file-0001");
+}
+
+#[tokio::test]
+async fn a_guests_image_is_a_400_that_tells_what_is_missing() {
+    let gateway = Gateway::start(Dialect::ZaiWeb, web()).await;
+    let reply = gateway.post(&with_image()).await;
+    assert_eq!(reply.status, 400);
+    let error = reply.json().await["error"].clone();
+    assert_eq!(error["type"], "invalid_request_error");
+    assert!(error["message"].as_str().unwrap().contains("a user's token is needed"), "{error}");
+    assert_eq!(gateway.sim.chat_requests(), 0);
+}

@@ -173,13 +173,15 @@ fn check_part(
             *part = Part::Text { text: std::mem::take(refusal) };
             Ok(())
         }
-        Part::ImageUrl { .. } | Part::VideoUrl { .. } | Part::FileUrl { .. } => match dialect {
+        Part::ImageUrl { .. } | Part::VideoUrl { .. } | Part::FileUrl { .. } if !model.vision => {
+            let why = format!("{} reads text only; ask a model with V in its name", model.name);
+            unsupported(param, &why)
+        }
+        // Whether the token may send one is known only once it is taken.
+        Part::ImageUrl { .. } => Ok(()),
+        Part::VideoUrl { .. } | Part::FileUrl { .. } => match dialect {
             Dialect::ZaiWeb => {
-                let why = format!("guests of the zai-web dialect may not send files; {OFFICIAL}");
-                unsupported(param, &why)
-            }
-            Dialect::OpenAi if !model.vision => {
-                let why = format!("{} reads text only; ask a model with V in its name", model.name);
+                let why = format!("the zai-web dialect takes images, no other media; {OFFICIAL}");
                 unsupported(param, &why)
             }
             Dialect::OpenAi => Ok(()),
