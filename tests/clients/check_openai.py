@@ -1,137 +1,284 @@
-"""Uses the gateway as a program does: with OpenAI's Python package, sync and async, streamed and
-not, against `z2api-server --demo`. Exits with 0 if all is as it should be."""
+"""OpenAI's Python package, sync and async, as a program uses it."""
 
 import asyncio
-import os
-import subprocess
-import sys
+import json
 
+import httpx
 import openai
+import pytest
 from openai import AsyncOpenAI, OpenAI
+from scene import (
+    CALLS, HEARD, KEY, MODE, PAGE, PIXEL, SAID, STALLED, THOUGHT, TOOL, asked, prompt, shown, until_closed,
+)
 
-KEY = "sk-client-check-0001"
-ASK = {"model": "GLM-4.5-Thinking", "messages": [{"role": "user", "content": "Why is the sky blue?"}]}
-
-
-def start(server):
-    env = {"PORT": "0", "DEFAULT_KEY": KEY, "PATH": os.environ["PATH"]}
-    process = subprocess.Popen(
-        [server, "--demo"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    address = process.stderr.readline().rsplit("http://", 1)[1].strip()
-    return process, f"http://{address}/v1"
-
-
-def check_text(text):
-    assert text.startswith("<think>\n"), text
-    assert text.count("\n</think>\n\n") == 1, text
-    assert "Why is the sky blue?" in text, text
-
-
-def check_whole(completion):
-    check_text(completion.choices[0].message.content)
-    assert completion.choices[0].finish_reason == "stop"
-    assert completion.model == "GLM-4.5-Thinking"
-    assert completion.usage.total_tokens == (
-        completion.usage.prompt_tokens + completion.usage.completion_tokens
-    )
-
-
-class Gathered:
-    def __init__(self):
-        self.text, self.reasons, self.usage, self.ids = "", [], None, set()
-
-    def add(self, chunk):
-        self.ids.add((chunk.id, chunk.created, chunk.model))
-        if chunk.usage:
-            assert chunk.choices == []
-            self.usage = chunk.usage
-        for choice in chunk.choices:
-            self.text += choice.delta.content or ""
-            if choice.finish_reason:
-                self.reasons.append(choice.finish_reason)
-
-    def check(self):
-        check_text(self.text)
-        assert self.reasons == ["stop"], self.reasons
-        assert len(self.ids) == 1, self.ids
-        assert self.usage.total_tokens > 0
-
-
+THINKS = "GLM-4.5-Thinking"
 STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 
 
-def sync(base_url):
-    client = OpenAI(base_url=base_url, api_key=KEY)
-    names = [model.id for model in client.models.list()]
-    assert {"GLM-4.5", "GLM-4.5-Thinking", "GLM-4.5-Search"} <= set(names), names
-    assert client.models.retrieve("GLM-4.5").id == "GLM-4.5"
-    check_whole(client.chat.completions.create(**ASK))
-    gathered = Gathered()
-    for chunk in client.chat.completions.create(**ASK, **STREAM):
-        gathered.add(chunk)
-    gathered.check()
-    with client.chat.completions.stream(**ASK) as stream:
-        check_text(stream.get_final_completion().choices[0].message.content)
-    separate = client.chat.completions.create(**ASK, extra_body={"reasoning_format": "reasoning"})
-    assert "<think>" not in separate.choices[0].message.content
-    assert separate.choices[0].message.reasoning_content
-    raw = client.chat.completions.with_raw_response.create(**ASK)
-    assert raw.headers["x-request-id"] == raw.parse()._request_id
+@pytest.fixture
+def client(base_url):
+    with OpenAI(base_url=base_url, api_key=KEY, max_retries=0, timeout=60) as client:
+        yield client
 
-    # A reader that stops early does not hold its slot.
-    stream = client.chat.completions.create(**ASK, stream=True)
+
+def ask(text, model="GLM-4.5", **fields):
+    return {"model": model, "messages": [{"role": "user", "content": text}], **fields}
+
+
+class Gathered:
+    """What a program makes of a stream."""
+
+    def __init__(self, chunks=()):
+        self.content, self.reasoning, self.finish, self.usage = "", "", None, None
+        self.ids, self.annotations = set(), []
+        for chunk in chunks:
+            self.add(chunk)
+
+    def add(self, chunk):
+        self.ids.add((chunk.id, chunk.created, chunk.model))
+        self.usage = chunk.usage or self.usage
+        for choice in chunk.choices:
+            self.content += choice.delta.content or ""
+            self.reasoning += getattr(choice.delta, "reasoning_content", None) or ""
+            self.annotations += getattr(choice.delta, "annotations", None) or []
+            self.finish = choice.finish_reason or self.finish
+
+
+def told(completion):
+    message = completion.choices[0].message
+    return message.content, getattr(message, "reasoning_content", None) or ""
+
+
+def test_the_models_are_listed_and_found(client):
+    models = {model.id: model for model in client.models.list()}
+    assert {"GLM-4.5", "GLM-4.5-Thinking", "GLM-4.5-Search"} <= models.keys()
+    assert client.models.retrieve("GLM-4.5") == models["GLM-4.5"]
+
+
+def test_an_answer_is_the_same_streamed_and_whole(client):
+    text = prompt(say=SAID, usage={"prompt": 21, "completion": 34})
+    whole = client.chat.completions.create(**ask(text))
+    assert told(whole) == (SAID, "")
+    assert (whole.model, whole.choices[0].finish_reason) == ("GLM-4.5", "stop")
+    gathered = Gathered(client.chat.completions.create(**ask(text, **STREAM)))
+    assert (gathered.content, gathered.finish) == (SAID, "stop")
+    assert len(gathered.ids) == 1
+    assert gathered.usage == whole.usage
+    assert (whole.usage.prompt_tokens, whole.usage.total_tokens) == (21, 55)
+    with client.chat.completions.stream(**ask(text)) as stream:
+        assert stream.get_final_completion().choices[0].message.content == SAID
+
+
+@pytest.mark.parametrize("mode", ["think", "strip", "reasoning"])
+def test_each_thinking_mode_shows_what_it_should(client, mode):
+    request = ask(prompt(think=THOUGHT, say=SAID), THINKS, extra_body={"reasoning_format": mode})
+    assert told(client.chat.completions.create(**request)) == shown(mode)
+    gathered = Gathered(client.chat.completions.create(**request, stream=True))
+    assert (gathered.content, gathered.reasoning) == shown(mode)
+
+
+def test_raw_mode_shows_the_upstreams_own_markup(client, dialect):
+    text = prompt(think="hm", say=SAID)
+    request = ask(text, THINKS, extra_headers={"x-z2api-think-mode": "raw"})
+    content, reasoning = told(client.chat.completions.create(**request))
+    assert content.endswith(SAID)
+    if dialect == "zai-web":
+        assert content.startswith("<details") and reasoning == ""
+    else:
+        assert (content, reasoning) == (SAID, "hm")
+
+
+def test_the_gateways_own_mode_suits_this_client(client):
+    whole = client.chat.completions.create(**ask(prompt(think=THOUGHT, say=SAID), THINKS))
+    assert told(whole) == shown(MODE)
+
+
+def call_of(call):
+    return call.id, call.function.name, json.loads(call.function.arguments)
+
+
+MEANT = [(call["id"], call["name"], call["arguments"]) for call in CALLS]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_tools_are_called_and_their_results_are_taken(client, dialect, streamed):
+    text = prompt(think=THOUGHT, call=CALLS, then={"say": SAID})
+    request = ask(text, THINKS, tools=[TOOL], extra_body={"reasoning_format": "reasoning"})
+    if dialect == "zai-web":
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.chat.completions.create(**request, stream=streamed)
+        assert caught.value.param == "tools" and asked(text) == []
+        return
+
+    def turn():
+        if not streamed:
+            return client.chat.completions.create(**request).choices[0]
+        with client.chat.completions.stream(**request) as stream:
+            return stream.get_final_completion().choices[0]
+
+    first = turn()
+    assert first.finish_reason == "tool_calls"
+    assert [call_of(call) for call in first.message.tool_calls] == MEANT
+    results = [
+        {"role": "tool", "tool_call_id": call.id, "content": "high"} for call in first.message.tool_calls
+    ]
+    request["messages"] += [first.message.model_dump(exclude_unset=True), *results]
+    second = turn()
+    assert (second.message.content, second.finish_reason) == (SAID, "stop")
+    _, heard = asked(text)
+    assistant, *answers = heard["body"]["messages"][1:]
+    assert [call["id"] for call in assistant["tool_calls"]] == ["call_1", "call_2"]
+    assert assistant["reasoning_content"] == THOUGHT
+    assert answers == results
+
+
+def test_an_image_reaches_a_model_that_sees(client, dialect):
+    text = prompt(say="A dot.")
+    parts = [
+        {"type": "text", "text": text},
+        {"type": "image_url", "image_url": {"url": PIXEL, "detail": "low"}},
+    ]
+    answer = client.chat.completions.create(**ask(parts, "GLM-4.5V"))
+    assert answer.choices[0].message.content == "A dot."
+    if dialect == "openai":
+        (heard,) = asked(text)
+        assert heard["body"]["messages"][0]["content"][1]["image_url"]["url"] == PIXEL
+
+
+def test_details_of_the_usage_are_passed_on_and_never_invented(client, dialect):
+    usage = {"prompt": 9, "completion": 8, "cached": 4, "reasoning": 6}
+    known = client.chat.completions.create(**ask(prompt(say="x", usage=usage))).usage
+    if dialect == "openai":
+        assert known.prompt_tokens_details.cached_tokens == 4
+        assert known.completion_tokens_details.reasoning_tokens == 6
+    plain = client.chat.completions.create(**ask(prompt(say="x"))).usage
+    assert plain.prompt_tokens_details is None and plain.completion_tokens_details is None
+
+
+@pytest.mark.parametrize(("upstream", "ours"), [("length", "length"), ("sensitive", "content_filter")])
+def test_finish_reasons_are_openais(client, dialect, upstream, ours):
+    if dialect == "zai-web":
+        pytest.skip("the web chat names no finish reason")
+    text = prompt(say="x", finish=upstream)
+    assert client.chat.completions.create(**ask(text)).choices[0].finish_reason == ours
+    assert Gathered(client.chat.completions.create(**ask(text, stream=True))).finish == ours
+
+
+def test_a_citation_is_a_link_to_its_source_and_an_annotation(client, dialect):
+    if dialect == "openai":
+        pytest.skip("models of the official API search by a tool of its own")
+    text = prompt(found=[PAGE], say="High water at noon{{0}}.")
+    request = ask(text, "GLM-4.5-Search", extra_body={"reasoning_format": "strip"})
+    whole = client.chat.completions.create(**request)
+    linked = f"[0]({PAGE['link']})"
+    assert whole.choices[0].message.content == f"High water at noon{linked}."
+    (annotation,) = whole.choices[0].message.annotations
+    cited = annotation.url_citation
+    assert (cited.url, cited.title) == (PAGE["link"], PAGE["title"])
+    assert whole.choices[0].message.content[cited.start_index : cited.end_index] == linked
+    gathered = Gathered(client.chat.completions.create(**request, stream=True))
+    assert gathered.content == whole.choices[0].message.content
+    assert gathered.annotations == [annotation.model_dump()]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "param", "fields"),
+    [
+        (openai.NotFoundError, "model_not_found", "model", {"model": "gpt-4o"}),
+        (openai.BadRequestError, None, "messages", {"messages": []}),
+        (openai.BadRequestError, "unsupported_parameter", "n", {"n": 2}),
+        (openai.BadRequestError, None, "temperature", {"temperature": "hot"}),
+    ],
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_bad_request_is_an_error_that_names_the_parameter(client, error, code, param, fields, streamed):
+    with pytest.raises(error) as caught:
+        client.chat.completions.create(**{**ask("Why?"), **fields}, stream=streamed)
+    assert (caught.value.code, caught.value.param) == (code, param)
+    assert caught.value.type == "invalid_request_error"
+    assert caught.value.request_id.startswith("req_")
+
+
+def test_a_wrong_key_is_an_authentication_error(base_url):
+    with pytest.raises(openai.AuthenticationError) as caught:
+        OpenAI(base_url=base_url, api_key="wrong").models.list()
+    assert caught.value.code == "invalid_api_key"
+
+
+@pytest.mark.parametrize("wish", [{"fail_after": 3}, {"cut_after": 3}])
+def test_an_answer_that_breaks_off_raises(client, wish):
+    text = prompt(say=SAID, **wish)
+    gathered = Gathered()
+    with pytest.raises(openai.APIError) as caught:
+        for chunk in client.chat.completions.create(**ask(text, stream=True)):
+            gathered.add(chunk)
+    assert SAID.startswith(gathered.content) and gathered.content and gathered.finish is None
+    assert caught.value.body["message"] and caught.value.code.startswith("upstream_")
+    with pytest.raises(openai.InternalServerError) as caught:
+        client.chat.completions.create(**ask(text))
+    assert caught.value.status_code == 502
+
+
+def test_a_reader_that_leaves_ends_the_upstreams_answer(client):
+    text = prompt(**STALLED)
+    stream = client.chat.completions.create(**ask(text, stream=True))
     next(iter(stream))
     stream.close()
+    until_closed(text)
 
 
-def errors(base_url):
-    client = OpenAI(base_url=base_url, api_key=KEY, max_retries=0)
-    for error, fields in [
-        (openai.NotFoundError, {**ASK, "model": "gpt-4o"}),
-        (openai.BadRequestError, {**ASK, "messages": []}),
-        (openai.BadRequestError, {**ASK, "n": 2}),
-    ]:
-        try:
-            client.chat.completions.create(**fields)
-        except error as caught:
-            assert caught.type == "invalid_request_error" and caught.request_id, caught
-        else:
-            raise AssertionError(f"{error} expected")
-    try:
-        OpenAI(base_url=base_url, api_key="wrong").models.list()
-    except openai.AuthenticationError as caught:
-        assert caught.code == "invalid_api_key"
-    else:
-        raise AssertionError("a wrong key passed")
+def test_a_reader_that_gives_up_on_a_whole_answer_ends_the_upstreams(client):
+    text = prompt(**STALLED)
+    with pytest.raises(openai.APITimeoutError):
+        client.with_options(timeout=httpx.Timeout(60, read=2)).chat.completions.create(**ask(text))
+    until_closed(text)
 
 
-async def asynchronous(base_url):
-    async with AsyncOpenAI(base_url=base_url, api_key=KEY) as client:
+def test_the_request_id_of_an_answer_is_the_one_in_its_head(client):
+    raw = client.chat.completions.with_raw_response.create(**ask(prompt(say="x")))
+    assert raw.headers["x-request-id"] == raw.parse()._request_id
 
-        async def streamed():
-            gathered = Gathered()
-            async for chunk in await client.chat.completions.create(**ASK, **STREAM):
+
+def test_many_at_once_and_a_cancelled_task(base_url):
+    async def streamed(client, number):
+        text = prompt(say=f"{SAID}{number}", pace_ms=2)
+        stream = await client.chat.completions.create(**ask(text, **STREAM))
+        gathered = Gathered()
+        async for chunk in stream:
+            gathered.add(chunk)
+        assert gathered.content == f"{SAID}{number}" and gathered.usage
+
+    async def whole(client, number):
+        answer = await client.chat.completions.create(**ask(prompt(say=f"{SAID}{number}")))
+        assert answer.choices[0].message.content == f"{SAID}{number}"
+
+    async def cancelled(client):
+        text, gathered, heard = prompt(**STALLED), Gathered(), asyncio.Event()
+
+        async def read():
+            async for chunk in await client.chat.completions.create(**ask(text, stream=True)):
                 gathered.add(chunk)
-            gathered.check()
+                if gathered.content == HEARD:
+                    heard.set()
 
-        async def whole():
-            check_whole(await client.chat.completions.create(**ASK))
+        reading = asyncio.create_task(read())
+        await heard.wait()
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        await asyncio.to_thread(until_closed, text)
 
-        await asyncio.gather(*[streamed() for _ in range(8)], *[whole() for _ in range(8)])
+    async def everything():
+        async with AsyncOpenAI(base_url=base_url, api_key=KEY, timeout=60) as client:
+            asking = [task(client, number) for number in range(8) for task in (streamed, whole)]
+            await asyncio.gather(cancelled(client), *asking)
 
-
-def main():
-    process, base_url = start(sys.argv[1])
-    try:
-        sync(base_url)
-        errors(base_url)
-        asyncio.run(asynchronous(base_url))
-    finally:
-        process.terminate()
-        code = process.wait(timeout=60)
-    assert code == 0, f"the gateway exited with {code}"
-    print(f"openai {openai.__version__} for Python: all well")
+    asyncio.run(everything())
 
 
-main()
+def test_a_busy_upstream_is_a_rate_limit_that_says_how_long(client):
+    text = prompt(refuse={"status": 429, "code": "1302", "message": "Busy.", "retry_after": 1})
+    with pytest.raises(openai.RateLimitError) as caught:
+        client.chat.completions.create(**ask(text))
+    assert caught.value.code == "rate_limit_exceeded"
+    assert 1 <= int(caught.value.response.headers["retry-after"]) <= 60
