@@ -101,7 +101,7 @@ impl Reply {
             if let Some(end) = find(&self.body, b"\n\n") {
                 let event: Vec<u8> = self.body.drain(..end + 2).collect();
                 let event = String::from_utf8(event).expect("text");
-                match event.trim_end().strip_prefix("data: ") {
+                match event.trim_end().lines().find_map(|line| line.strip_prefix("data: ")) {
                     Some(data) => return Some(data.to_owned()),
                     None => continue,
                 }

@@ -55,7 +55,19 @@ impl Keys {
     /// Finds out who asks.
     pub(crate) fn check(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
         let Some(value) = headers.get(AUTHORIZATION) else { return Err(ApiError::no_key()) };
-        let shown = bearer(value.as_bytes()).ok_or_else(ApiError::wrong_key)?;
+        self.find(bearer(value.as_bytes()).ok_or_else(ApiError::wrong_key)?)
+    }
+
+    /// Finds out who asks, by `x-api-key` as Anthropic's clients send it, or as
+    /// [`Keys::check`] does.
+    pub(crate) fn check_either(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
+        match headers.get("x-api-key") {
+            Some(key) => self.find(key.as_bytes().trim_ascii()),
+            None => self.check(headers),
+        }
+    }
+
+    fn find(&self, shown: &[u8]) -> Result<Caller, ApiError> {
         let asked = digest(shown);
         let mut found = None;
         for key in &self.keys {
@@ -185,6 +197,19 @@ mod tests {
         for value in ["one", "Basic one", "Bearer", "Bearer ", "Bearer on", "Bearer one two", ""] {
             assert!(!passes(value), "{value:?}");
         }
+    }
+
+    #[test]
+    fn x_api_key_is_a_key_only_where_it_is_asked_for() {
+        let keys = keys(|_| {});
+        let mut headers = HeaderMap::new();
+        headers.insert("x-api-key", "one".parse().unwrap());
+        assert!(keys.check(&headers).is_err() && keys.check_either(&headers).is_ok());
+        headers.insert("x-api-key", "three".parse().unwrap());
+        assert!(keys.check_either(&headers).is_err());
+        headers.remove("x-api-key");
+        headers.insert(AUTHORIZATION, "Bearer two".parse().unwrap());
+        assert!(keys.check_either(&headers).is_ok());
     }
 
     #[test]

@@ -72,7 +72,11 @@ async fn ask<A: Api>(
     request: Request<Incoming>,
     record: &mut RequestRecord,
 ) -> Result<(Question<A>, Share), ApiError> {
-    let caller = live.keys.check(request.headers())?;
+    let caller = if A::X_API_KEY {
+        live.keys.check_either(request.headers())?
+    } else {
+        live.keys.check(request.headers())?
+    };
     record.key(caller.masked(), caller.name());
     app.admission.check()?;
     if app.memory.is_short(live.limits.memory) {
@@ -83,7 +87,7 @@ async fn ask<A: Api>(
     let body = intake::read(request, live.limits.body).await?;
     let (request, api) = A::read(intake::parse(body).await?)?;
     record.asked(asked(&request, &caller, &headers, live.log.messages));
-    let mode = think_mode(&request, &headers)?.unwrap_or(live.think_mode);
+    let mode = A::mode(think_mode(&request, &headers)?.unwrap_or(live.think_mode));
     let dialect = live.client.dialect();
     record.manner(dialect_name(dialect), mode.as_str());
     if let Some(model) = live.models.get(&request.model) {
@@ -176,7 +180,10 @@ async fn whole<A: Api>(
     let Some(folded) = fold.whole() else {
         return refuse::<A>(record, &ApiError::internal());
     };
-    let completion = question.api.whole(folded, &question.id);
+    let completion = match question.api.whole(folded, &question.id) {
+        Ok(completion) => completion,
+        Err(error) => return refuse::<A>(record, &error),
+    };
     record.status(StatusCode::OK.as_u16());
     let response = json_bytes(StatusCode::OK, Vec::new());
     response.map(|_| Body::last(completion, record, slot))

@@ -10,6 +10,7 @@ use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use z2api_admission::{Reason, Rejected};
 use z2api_observability::{Failure, Owner};
+use z2api_stream_transform::messages::BadArguments;
 use z2api_stream_transform::{RequestError, TransformError};
 use z2api_upstream_client::Error as UpstreamError;
 use z2api_wire::openai::error::{ErrorBody, ErrorObject};
@@ -164,6 +165,14 @@ impl ApiError {
     pub(crate) fn held_too_long() -> Self {
         let message = "The answer took longer than a request may take (MAX_CONNECTION_TIME).";
         Self::new(StatusCode::GATEWAY_TIMEOUT, "server_error", "max_connection_time", message)
+    }
+
+    /// An answer that the client's API has no words for.
+    pub(crate) fn bad_arguments(error: &BadArguments) -> Self {
+        let message = format!("The upstream's answer cannot be passed on: {error}. Ask again.");
+        let code = "upstream_bad_arguments";
+        let error = Self::new(StatusCode::BAD_GATEWAY, "upstream_error", code, message);
+        Self { log: Some(code.into()), owner: Owner::Upstream, ..error }
     }
 
     pub(crate) fn internal() -> Self {

@@ -9,7 +9,7 @@ use hyper::body::{Body as _, Incoming};
 use ipnet::IpNet;
 use z2api_observability::{RequestId, RequestRecord};
 
-use crate::api::ChatCompletions;
+use crate::api::{Api as _, ChatCompletions, Messages, count_tokens};
 use crate::app::App;
 use crate::body::{Response, empty};
 use crate::cors::Cors;
@@ -19,6 +19,8 @@ use crate::{chat, info};
 /// What a path stands for.
 enum Route<'a> {
     Chat,
+    Messages,
+    CountTokens,
     Models,
     Model(&'a str),
     Health,
@@ -32,6 +34,8 @@ impl<'a> Route<'a> {
     fn of(path: &'a str) -> Option<Self> {
         Some(match path {
             "/v1/chat/completions" => Self::Chat,
+            "/v1/messages" => Self::Messages,
+            "/v1/messages/count_tokens" => Self::CountTokens,
             "/v1/models" => Self::Models,
             "/health" => Self::Health,
             "/health/live" => Self::Live,
@@ -44,7 +48,7 @@ impl<'a> Route<'a> {
 
     fn methods(&self) -> &'static str {
         match self {
-            Self::Chat => "POST, OPTIONS",
+            Self::Chat | Self::Messages | Self::CountTokens => "POST, OPTIONS",
             Self::Models
             | Self::Model(_)
             | Self::Health
@@ -59,6 +63,8 @@ impl<'a> Route<'a> {
     fn name(&self) -> &'static str {
         match self {
             Self::Chat => "chat_completions",
+            Self::Messages => "messages",
+            Self::CountTokens => "count_tokens",
             Self::Models | Self::Model(_) => "models",
             Self::Health | Self::Live | Self::Ready => "health",
             Self::Status => "status",
@@ -76,10 +82,15 @@ pub(crate) async fn handle(
     let given = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
     let id = given.and_then(RequestId::accept).unwrap_or_else(RequestId::random);
     let origin = request.headers().get(ORIGIN).cloned();
+    // The name that Anthropic's clients read.
+    let for_anthropic = request.uri().path().starts_with("/v1/messages");
     let mut response = route(&app, peer, id.clone(), request).await;
     let headers = response.headers_mut();
     app.live().cors.apply(origin.as_ref(), headers);
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        if for_anthropic {
+            headers.insert("request-id", id.clone());
+        }
         headers.insert("x-request-id", id);
     }
     response
@@ -110,11 +121,15 @@ async fn route(
     record.route(route.name());
     let methods = route.methods();
     let get = matches!(*request.method(), Method::GET | Method::HEAD);
+    let post = *request.method() == Method::POST;
     match route {
         _ if request.method() == Method::OPTIONS => whole(record, preflight(methods, &request)),
-        Route::Chat if request.method() == Method::POST => {
-            chat::complete::<ChatCompletions>(app, live, request, record).await
-        }
+        Route::Chat if post => chat::complete::<ChatCompletions>(app, live, request, record).await,
+        Route::Messages if post => chat::complete::<Messages>(app, live, request, record).await,
+        Route::CountTokens if post => match count_tokens(&live, request, &mut record).await {
+            Ok(response) => whole(record, response),
+            Err(error) => refuse_with(record, &error, Messages::error(&error)),
+        },
         Route::Health if get => whole(record, info::health(app, &live)),
         Route::Live if get => whole(record, info::alive()),
         Route::Ready if get => whole(record, info::ready(app)),
@@ -123,6 +138,8 @@ async fn route(
         Route::Models if get => either(record, info::models(&live, request.headers())),
         Route::Model(name) if get => either(record, info::model(&live, request.headers(), name)),
         Route::Chat
+        | Route::Messages
+        | Route::CountTokens
         | Route::Models
         | Route::Model(_)
         | Route::Health

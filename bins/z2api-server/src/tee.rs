@@ -41,6 +41,10 @@ impl<S: Sink> Sink for Tee<'_, S> {
         self.sink.annotations(annotations);
     }
 
+    fn stop_word(&mut self, word: &str) {
+        self.sink.stop_word(word);
+    }
+
     fn event_end(&mut self) {
         self.sink.event_end();
     }

@@ -11,6 +11,7 @@ pub struct Fold {
     reasoning: String,
     tool_calls: Vec<FoldedCall>,
     annotations: Vec<Annotation>,
+    stop_word: Option<String>,
     end: Option<(FinishReason, Option<Usage>)>,
 }
 
@@ -42,6 +43,8 @@ pub struct Folded<'a> {
     pub annotations: &'a [Annotation],
     /// Why the model stopped.
     pub finish_reason: FinishReason,
+    /// The stop word that ended the text, where it was not the upstream that stopped at it.
+    pub stop_word: Option<&'a str>,
     /// Token counts, if the upstream told them.
     pub usage: Option<&'a Usage>,
 }
@@ -56,6 +59,7 @@ impl Fold {
             tool_calls: &self.tool_calls,
             annotations: &self.annotations,
             finish_reason: *finish_reason,
+            stop_word: self.stop_word.as_deref(),
             usage: usage.as_ref(),
         })
     }
@@ -94,6 +98,10 @@ impl Sink for Fold {
 
     fn annotations(&mut self, annotations: Vec<Annotation>) {
         self.annotations = annotations;
+    }
+
+    fn stop_word(&mut self, word: &str) {
+        self.stop_word = Some(word.to_owned());
     }
 
     fn finish(&mut self, reason: FinishReason, usage: Option<&Usage>) {

@@ -30,6 +30,7 @@ mod escape;
 mod fold;
 mod markup;
 mod message;
+pub mod messages;
 mod mode;
 mod models;
 mod request;

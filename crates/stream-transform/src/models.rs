@@ -62,6 +62,9 @@ struct Row {
     vision: bool,
     concurrency: Option<NonZeroUsize>,
     created: u64,
+    /// Other names for the model itself, unlisted. One that ends in `*` is all that begin so.
+    #[serde(default)]
+    aliases: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -119,8 +122,10 @@ pub enum ModelTableError {
 #[derive(Debug, Clone)]
 pub struct ModelTable {
     models: Vec<Model>,
-    /// By lower-case name.
+    /// By lower-case name or alias.
     index: HashMap<String, usize>,
+    /// What an alias with a `*` begins with, in lower case.
+    prefixes: Vec<(String, usize)>,
 }
 
 impl ModelTable {
@@ -136,22 +141,42 @@ impl ModelTable {
     pub fn from_json(json: &str) -> Result<Self, ModelTableError> {
         let rows: Vec<Row> = serde_json::from_str(json)
             .map_err(|error| ModelTableError::NotATable(error.to_string()))?;
-        let models: Vec<Model> = rows.into_iter().flat_map(Row::models).collect();
-        let mut index = HashMap::new();
-        for (at, model) in models.iter().enumerate() {
-            if index.insert(model.name.to_ascii_lowercase(), at).is_some() {
-                return Err(ModelTableError::Twice(model.name.clone()));
+        let mut table = Self { models: Vec::new(), index: HashMap::new(), prefixes: Vec::new() };
+        for mut row in rows {
+            let at = table.models.len();
+            let aliases = std::mem::take(&mut row.aliases);
+            for model in row.models() {
+                table.name(&model.name, table.models.len())?;
+                table.models.push(model);
+            }
+            for alias in aliases {
+                table.name(&alias, at)?;
             }
         }
-        if models.is_empty() {
-            return Err(ModelTableError::Empty);
-        }
-        Ok(Self { models, index })
+        // The longest says most.
+        table.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        if table.models.is_empty() { Err(ModelTableError::Empty) } else { Ok(table) }
     }
 
-    /// Finds a model by its public name, whatever its case.
+    fn name(&mut self, name: &str, at: usize) -> Result<(), ModelTableError> {
+        let lower = name.to_ascii_lowercase();
+        let known = match lower.strip_suffix('*') {
+            Some(prefix) => {
+                let known = self.prefixes.iter().any(|(known, _)| known == prefix);
+                self.prefixes.push((prefix.to_owned(), at));
+                known
+            }
+            None => self.index.insert(lower, at).is_some(),
+        };
+        if known { Err(ModelTableError::Twice(name.to_owned())) } else { Ok(()) }
+    }
+
+    /// Finds a model by its public name or an alias, whatever its case.
     pub fn get(&self, name: &str) -> Option<&Model> {
-        self.index.get(&name.to_ascii_lowercase()).map(|at| &self.models[*at])
+        let name = name.to_ascii_lowercase();
+        let begins = || self.prefixes.iter().find(|(prefix, _)| name.starts_with(prefix));
+        let at = self.index.get(&name).or_else(|| begins().map(|(_, at)| at))?;
+        Some(&self.models[*at])
     }
 
     /// All models, in the table's order.
@@ -189,6 +214,24 @@ mod tests {
             &[],
         );
         assert!(ModelTable::built_in().get("GLM-4.1V-9B-Thinking-Thinking").is_none());
+    }
+
+    #[test]
+    fn an_alias_is_another_name_and_the_longest_beginning_wins() {
+        let row = |name: &str, aliases: &str| {
+            format!(
+                r#"{{"name":"{name}","zai_web":"x","thinking":"optional","created":1,"aliases":[{aliases}]}}"#
+            )
+        };
+        let table = [row("A", r#""one","claude-*""#), row("B", r#""claude-b*""#)];
+        let table = ModelTable::from_json(&format!("[{}]", table.join(","))).unwrap();
+        let name = |asked: &str| table.get(asked).map(|model| model.name.as_str());
+        assert_eq!(
+            [name("ONE"), name("Claude-x"), name("claude-b1")],
+            [Some("A"), Some("A"), Some("B")]
+        );
+        assert_eq!([name("claude"), name("A-Thinking")], [None, Some("A-Thinking")]);
+        assert_eq!(table.iter().len(), 4, "aliases are not listed");
     }
 
     #[test]

@@ -194,11 +194,11 @@ fn squeezed(json: &RawValue) -> String {
     json.get().chars().take(64).filter(|c| !c.is_whitespace()).collect()
 }
 
-fn unsupported<T>(param: &str, why: &str) -> Result<T, RequestError> {
+pub(crate) fn unsupported<T>(param: &str, why: &str) -> Result<T, RequestError> {
     Err(RequestError::Unsupported { param: param.to_owned(), why: why.to_owned() })
 }
 
-fn invalid<T>(param: &str, why: String) -> Result<T, RequestError> {
+pub(crate) fn invalid<T>(param: &str, why: String) -> Result<T, RequestError> {
     Err(RequestError::Invalid { param: param.to_owned(), why })
 }
 

@@ -37,6 +37,11 @@ pub trait Sink {
     fn tool_call(&mut self, call: &ToolCallDelta<'_>);
     /// What the content rests on. Once, before [`Sink::finish`], and only if there is any.
     fn annotations(&mut self, annotations: Vec<Annotation>);
+    /// The stop word that ended the answer, where it was not the upstream that stopped at it. Once,
+    /// before [`Sink::finish`].
+    fn stop_word(&mut self, word: &str) {
+        let _ = word;
+    }
     /// What one upstream event had to say is said.
     fn event_end(&mut self) {}
     /// The answer is whole. Nothing follows.

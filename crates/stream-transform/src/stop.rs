@@ -5,6 +5,7 @@
 pub(crate) struct StopWords {
     words: Vec<String>,
     held: String,
+    met: Option<usize>,
 }
 
 impl StopWords {
@@ -12,7 +13,13 @@ impl StopWords {
         Self {
             words: words.into_iter().filter(|word| !word.is_empty()).collect(),
             held: String::new(),
+            met: None,
         }
+    }
+
+    /// The word that was met.
+    pub(crate) fn met(&self) -> Option<&str> {
+        self.met.map(|word| self.words[word].as_str())
     }
 
     /// Takes a piece and hands on what stands before any stop word. True when one was met; the
@@ -23,7 +30,9 @@ impl StopWords {
             return false;
         }
         self.held.push_str(text);
-        if let Some(at) = self.words.iter().filter_map(|word| self.held.find(word.as_str())).min() {
+        let places = self.words.iter().map(|word| self.held.find(word.as_str()));
+        if let Some((at, word)) = places.zip(0..).filter_map(|(at, word)| Some((at?, word))).min() {
+            self.met = Some(word);
             if at > 0 {
                 out(&self.held[..at]);
             }
@@ -79,6 +88,7 @@ mod tests {
                 stop.flush(&mut |text| out.push_str(text));
             }
             assert_eq!((out.as_str(), met), (expected, stopped), "{text:?} in {pieces:?}");
+            assert_eq!(stop.met().is_some(), stopped);
         }
     }
 
@@ -86,6 +96,13 @@ mod tests {
     fn the_answer_ends_before_the_first_stop_word() {
         check(&["END"], "one END two", "one ", true);
         check(&["停止", "b"], "a停止b", "a", true);
+    }
+
+    #[test]
+    fn the_word_that_was_met_is_known() {
+        let mut stop = StopWords::new(vec!["b".to_owned(), "a".to_owned()]);
+        assert!(stop.push("xab", &mut |_| {}));
+        assert_eq!(stop.met(), Some("a"));
     }
 
     #[test]

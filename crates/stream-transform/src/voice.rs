@@ -173,6 +173,9 @@ impl Voice {
         if !annotations.is_empty() {
             sink.annotations(annotations);
         }
+        if let Some(word) = self.stop.met() {
+            sink.stop_word(word);
+        }
         sink.finish(reason, usage);
     }
 

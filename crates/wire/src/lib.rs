@@ -1,4 +1,5 @@
-//! What is on the wire on both sides of the gateway: SSE framing, OpenAI types, Z.ai types.
+//! What is on the wire on both sides of the gateway: SSE framing, OpenAI types, Anthropic
+//! types, Z.ai types.
 //!
 //! No I/O and no runtime. The two upstream dialects meet in [`event::Event`], which borrows from
 //! the bytes it was decoded from:
@@ -16,6 +17,7 @@
 //! assert_eq!(seen, [Event::Text { phase: Phase::Answer, text: "Hi".into() }]);
 //! ```
 
+pub mod anthropic;
 pub mod chat;
 pub mod event;
 pub mod fault;

@@ -1,11 +1,15 @@
 //! What differs between the APIs that clients speak: how a request is read, and how its answer is
 //! written. Everything between is one path.
 
+mod messages;
+
 use serde::de::DeserializeOwned;
-use z2api_stream_transform::{AnswerId, Chunks, Encoder, Folded, completion};
+use z2api_stream_transform::{AnswerId, Chunks, Encoder, Folded, ThinkMode, completion};
 use z2api_wire::openai::request::ChatRequest;
 
 use crate::error::ApiError;
+
+pub(crate) use messages::{Messages, count_tokens};
 
 /// One API. Its value is what an answer must know of its request.
 pub(crate) trait Api: Sized + Send + 'static {
@@ -15,15 +19,22 @@ pub(crate) trait Api: Sized + Send + 'static {
     type Encoder: Encoder + Send + 'static;
     /// What the id of an answer begins with.
     const ID_PREFIX: &'static str;
+    /// Whether a key may come as `x-api-key`, too.
+    const X_API_KEY: bool = false;
 
     /// Reads the request as a chat.
     fn read(request: Self::Request) -> Result<(ChatRequest, Self), ApiError>;
 
+    /// The thinking mode in which this API can answer, if the client or the settings want `mode`.
+    fn mode(mode: ThinkMode) -> ThinkMode {
+        mode
+    }
+
     /// Begins the stream of the answer `id`.
     fn encoder(&self, id: &AnswerId) -> Self::Encoder;
 
-    /// Writes the answer in one piece, as JSON.
-    fn whole(&self, answer: Folded<'_>, id: &AnswerId) -> Vec<u8>;
+    /// Writes the answer in one piece, as JSON; or tells why this API has no words for it.
+    fn whole(&self, answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, ApiError>;
 
     /// Writes an error, as JSON.
     fn error(error: &ApiError) -> Vec<u8> {
@@ -50,7 +61,7 @@ impl Api for ChatCompletions {
         Chunks::new(id, self.include_usage)
     }
 
-    fn whole(&self, answer: Folded<'_>, id: &AnswerId) -> Vec<u8> {
-        completion(answer, id)
+    fn whole(&self, answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, ApiError> {
+        Ok(completion(answer, id))
     }
 }

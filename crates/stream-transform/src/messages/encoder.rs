@@ -1,0 +1,219 @@
+//! The sink that writes a streamed message of the Messages API.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::Serialize;
+use z2api_wire::anthropic::error::ErrorBody;
+use z2api_wire::event::{FinishReason, ToolCallDelta, Usage};
+use z2api_wire::openai::error::ErrorObject;
+
+use super::{Counts, SIGNATURE, stop_reason};
+use crate::encoder::Encoder;
+use crate::escape::push_escaped;
+use crate::sink::{Annotation, AnswerId, Sink};
+
+/// Writes the events of a message: `message_start`, then one block after the other, then
+/// `message_delta` and `message_stop`. All that one upstream event says into a block is one delta.
+#[derive(Debug)]
+pub struct MessageEvents {
+    out: BytesMut,
+    /// Blocks begun so far.
+    blocks: usize,
+    open: Option<Block>,
+    /// A delta's string is being written.
+    in_delta: bool,
+    /// Tool calls whose block is closed, by the upstream's count.
+    closed: Vec<u32>,
+    /// The upstream went back to a call whose block is closed, and it cannot be told any more.
+    broken: bool,
+    stop_word: Option<String>,
+}
+
+/// What the open block is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Block {
+    Thinking,
+    Text,
+    /// A tool call, by the upstream's count.
+    Tool(u32),
+}
+
+impl MessageEvents {
+    /// Begins the stream of the answer `id`.
+    pub fn new(id: &AnswerId) -> Self {
+        #[derive(Serialize)]
+        struct Start<'a> {
+            #[serde(rename = "type")]
+            kind: &'static str,
+            message: super::whole::Message<'a>,
+        }
+        let mut events = Self {
+            out: BytesMut::new(),
+            blocks: 0,
+            open: None,
+            in_delta: false,
+            closed: Vec::new(),
+            broken: false,
+            stop_word: None,
+        };
+        let message = super::whole::Message::begin(id);
+        events.event("message_start", &Start { kind: "message_start", message });
+        events
+    }
+
+    fn event(&mut self, name: &str, data: &impl Serialize) {
+        self.close_delta();
+        let data = serde_json::to_vec(data).expect("our own types are JSON");
+        for part in [b"event: ", name.as_bytes(), b"\ndata: ", &data, b"\n\n"] {
+            self.out.put_slice(part);
+        }
+    }
+
+    /// Makes `block` the open one, and writes its start if it is new.
+    fn enter(&mut self, block: Block, start: impl FnOnce(&mut BytesMut)) {
+        if self.open == Some(block) {
+            return;
+        }
+        self.leave();
+        self.open = Some(block);
+        self.blocks += 1;
+        self.begin("content_block_start");
+        self.out.put_slice(b",\"content_block\":{\"type\":");
+        start(&mut self.out);
+        self.out.put_slice(b"}}\n\n");
+    }
+
+    /// Ends the open block.
+    fn leave(&mut self) {
+        let Some(block) = self.open.take() else { return };
+        self.close_delta();
+        if let Block::Tool(index) = block {
+            self.closed.push(index);
+        }
+        if block == Block::Thinking {
+            self.begin_delta(b"signature_delta\",\"signature\":\"");
+            self.out.put_slice(SIGNATURE.as_bytes());
+            self.close_delta();
+        }
+        self.begin("content_block_stop");
+        self.out.put_slice(b"}\n\n");
+    }
+
+    /// An event of the newest block, up to its index.
+    fn begin(&mut self, name: &str) {
+        let index = self.blocks - 1;
+        for part in ["event: ", name, "\ndata: {\"type\":\"", name, "\",\"index\":"] {
+            self.out.put_slice(part.as_bytes());
+        }
+        self.out.put_slice(itoa::Buffer::new().format(index).as_bytes());
+    }
+
+    fn begin_delta(&mut self, delta: &[u8]) {
+        self.begin("content_block_delta");
+        self.out.put_slice(b",\"delta\":{\"type\":\"");
+        self.out.put_slice(delta);
+        self.in_delta = true;
+    }
+
+    fn close_delta(&mut self) {
+        if std::mem::take(&mut self.in_delta) {
+            self.out.put_slice(b"\"}}\n\n");
+        }
+    }
+
+    fn piece(&mut self, delta: &[u8], text: &str) {
+        if !self.in_delta {
+            self.begin_delta(delta);
+        }
+        push_escaped(&mut self.out, text);
+    }
+}
+
+impl Sink for MessageEvents {
+    fn content(&mut self, text: &str) {
+        self.enter(Block::Text, |out| out.put_slice(b"\"text\",\"text\":\"\""));
+        self.piece(b"text_delta\",\"text\":\"", text);
+    }
+
+    fn reasoning(&mut self, text: &str) {
+        self.enter(Block::Thinking, |out| {
+            out.put_slice(b"\"thinking\",\"thinking\":\"\",\"signature\":\"\"");
+        });
+        self.piece(b"thinking_delta\",\"thinking\":\"", text);
+    }
+
+    fn tool_call(&mut self, call: &ToolCallDelta<'_>) {
+        if self.closed.contains(&call.index) {
+            self.broken = true;
+            return;
+        }
+        self.enter(Block::Tool(call.index), |out| {
+            out.put_slice(b"\"tool_use\",\"id\":\"");
+            push_escaped(out, call.id.as_deref().unwrap_or_default());
+            out.put_slice(b"\",\"name\":\"");
+            push_escaped(out, call.name.as_deref().unwrap_or_default());
+            out.put_slice(b"\",\"input\":{}");
+        });
+        self.piece(b"input_json_delta\",\"partial_json\":\"", &call.arguments);
+    }
+
+    /// A message cites only documents of the request; the links stand in the text.
+    fn annotations(&mut self, _: Vec<Annotation>) {}
+
+    fn stop_word(&mut self, word: &str) {
+        self.stop_word = Some(word.to_owned());
+    }
+
+    fn event_end(&mut self) {
+        self.close_delta();
+    }
+
+    fn finish(&mut self, reason: FinishReason, usage: Option<&Usage>) {
+        #[derive(Serialize)]
+        struct End<'a> {
+            #[serde(rename = "type")]
+            kind: &'static str,
+            delta: Why<'a>,
+            usage: Counts,
+        }
+        #[derive(Serialize)]
+        struct Why<'a> {
+            stop_reason: &'static str,
+            stop_sequence: Option<&'a str>,
+        }
+        #[derive(Serialize)]
+        struct Stop {
+            #[serde(rename = "type")]
+            kind: &'static str,
+        }
+        if self.broken {
+            let message = "The upstream mixed the pieces of several tool calls.";
+            return self.event("error", &ErrorBody::new(502, message));
+        }
+        self.leave();
+        let word = self.stop_word.take();
+        let word = word.as_deref();
+        let delta = Why { stop_reason: stop_reason(reason, word), stop_sequence: word };
+        let usage = usage.map(Counts::from).unwrap_or_default();
+        self.event("message_delta", &End { kind: "message_delta", delta, usage });
+        self.event("message_stop", &Stop { kind: "message_stop" });
+    }
+}
+
+impl Encoder for MessageEvents {
+    fn take(&mut self) -> Bytes {
+        self.out.split().freeze()
+    }
+
+    fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    fn keep_alive(&mut self) {
+        self.close_delta();
+        self.out.put_slice(b"event: ping\ndata: {\"type\":\"ping\"}\n\n");
+    }
+
+    fn error(&mut self, status: u16, error: &ErrorObject<'_>) {
+        self.event("error", &ErrorBody::new(status, error.message));
+    }
+}

@@ -1,0 +1,51 @@
+//! Anthropic's Messages API over the same path: its requests as chats, answers as its messages.
+
+mod count;
+mod encoder;
+mod request;
+mod turns;
+mod whole;
+
+pub use count::estimate_tokens;
+pub use encoder::MessageEvents;
+pub use request::chat_request;
+pub use whole::{BadArguments, message};
+
+use serde::Serialize;
+use z2api_wire::event::{FinishReason, Usage};
+
+/// What stands in the `signature` of a block of thinking. The upstream signs nothing: the mark only
+/// tells clients that want one before they give thinking back that the block is whole.
+const SIGNATURE: &str = "z2api";
+
+/// Why the model stopped, in Anthropic's words.
+fn stop_reason(reason: FinishReason, stop_word: Option<&str>) -> &'static str {
+    match reason {
+        FinishReason::Stop if stop_word.is_some() => "stop_sequence",
+        FinishReason::Stop => "end_turn",
+        FinishReason::Length => "max_tokens",
+        FinishReason::ToolCalls => "tool_use",
+        FinishReason::ContentFilter => "refusal",
+    }
+}
+
+/// Token counts in Anthropic's shape, where the input is counted without what was cached. Its two
+/// sums are not optional: they are 0 while the upstream has not told them.
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+struct Counts {
+    input_tokens: u64,
+    output_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_read_input_tokens: Option<u64>,
+}
+
+impl From<&Usage> for Counts {
+    fn from(usage: &Usage) -> Self {
+        let cached = usage.prompt_tokens_details.and_then(|details| details.cached_tokens);
+        Self {
+            input_tokens: usage.prompt_tokens.saturating_sub(cached.unwrap_or(0)),
+            output_tokens: usage.completion_tokens,
+            cache_read_input_tokens: cached,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! A request of the Messages API, as a chat request.
+//!
+//! What only Anthropic's own servers can do is refused by name. What is a hint is left out: cache
+//! marks, the size of the thinking, `top_k`.
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use z2api_wire::anthropic::request::{MessagesRequest, Metadata, Text, Tool, ToolChoice};
+use z2api_wire::openai::request::{
+    ChatRequest, Content, Message, Part, Role, Stop, Thinking, ThinkingKind,
+};
+
+use super::turns::{add_turn, said};
+use crate::request::{RequestError, invalid, unsupported};
+
+/// Writes the request in the words of Chat Completions.
+///
+/// # Errors
+/// [`RequestError`], which names the place by the fields of the Messages API.
+pub fn chat_request(request: MessagesRequest) -> Result<ChatRequest, RequestError> {
+    check(&request)?;
+    let mut messages = Vec::with_capacity(request.messages.len() + 1);
+    messages.extend(request.system.map(system));
+    for (at, turn) in request.messages.into_iter().enumerate() {
+        add_turn(turn, at, &mut messages)?;
+    }
+    Ok(ChatRequest {
+        model: request.model,
+        messages,
+        stream: request.stream,
+        temperature: request.temperature,
+        top_p: request.top_p,
+        max_tokens: request.max_tokens,
+        stop: request.stop_sequences.filter(|words| !words.is_empty()).map(Stop::Many),
+        tools: tools(&request.tools.unwrap_or_default())?,
+        tool_choice: request.tool_choice.as_ref().map(tool_choice),
+        thinking: request.thinking.map(|asked| switched(asked.is_on())),
+        reasoning_effort: request.output_config.and_then(|config| config.effort),
+        user: request.metadata.and_then(|Metadata { user_id }| user_id),
+        ..ChatRequest::default()
+    })
+}
+
+fn switched(on: bool) -> Thinking {
+    let kind = if on { ThinkingKind::Enabled } else { ThinkingKind::Disabled };
+    Thinking { kind, clear_thinking: None }
+}
+
+fn check(request: &MessagesRequest) -> Result<(), RequestError> {
+    match request.max_tokens {
+        None => return invalid("max_tokens", "`max_tokens` is missing.".to_owned()),
+        Some(0) => return invalid("max_tokens", "`max_tokens` must be at least 1.".to_owned()),
+        Some(_) => {}
+    }
+    if request.mcp_servers.as_ref().is_some_and(|servers| !servers.is_empty()) {
+        let why = "the upstream asks no tool servers of yours; offer their tools as `tools`";
+        return unsupported("mcp_servers", why);
+    }
+    if request.output_config.as_ref().is_some_and(|config| config.format.is_some()) {
+        let why = "the upstream follows no schema; ask for the form in words, or offer a tool";
+        return unsupported("output_config.format", why);
+    }
+    Ok(())
+}
+
+fn system(text: Text) -> Message {
+    said(
+        Role::System,
+        match text {
+            Text::Plain(text) => Content::Text(text),
+            Text::Blocks(blocks) => Content::Parts(
+                blocks.into_iter().map(|block| Part::Text { text: block.text }).collect(),
+            ),
+        },
+    )
+}
+
+/// A tool in OpenAI's shape.
+#[derive(Serialize)]
+struct Function<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<&'a RawValue>,
+}
+
+#[derive(Serialize)]
+struct OfFunction<T> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: T,
+}
+
+fn of_function<T>(function: T) -> OfFunction<T> {
+    OfFunction { kind: "function", function }
+}
+
+fn tools(tools: &[Tool]) -> Result<Option<Box<RawValue>>, RequestError> {
+    let mut functions = Vec::with_capacity(tools.len());
+    for (at, tool) in tools.iter().enumerate() {
+        match tool.kind.as_deref() {
+            None | Some("custom") => {}
+            Some(kind) => {
+                let search = if kind.starts_with("web_search") {
+                    "; to search the web, ask a model with -Search in its name"
+                } else {
+                    ""
+                };
+                let why = format!("it is a tool of Anthropic's servers{search}");
+                return unsupported(&format!("tools[{at}]"), &why);
+            }
+        }
+        functions.push(of_function(Function {
+            name: &tool.name,
+            description: tool.description.as_deref(),
+            parameters: tool.input_schema.as_deref(),
+        }));
+    }
+    Ok((!functions.is_empty()).then(|| json(&functions)))
+}
+
+fn tool_choice(choice: &ToolChoice) -> Box<RawValue> {
+    #[derive(Serialize)]
+    struct Name<'a> {
+        name: &'a str,
+    }
+    match choice {
+        ToolChoice::Auto { .. } => json(&"auto"),
+        ToolChoice::Any {} => json(&"required"),
+        ToolChoice::None {} => json(&"none"),
+        ToolChoice::Tool { name } => json(&of_function(Name { name })),
+    }
+}
+
+/// Strings, and JSON that was read as such, can always be written.
+pub(super) fn json(value: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(value).expect("our own types are JSON")
+}

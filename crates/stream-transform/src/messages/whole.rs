@@ -1,0 +1,91 @@
+//! A whole answer as a message of the Messages API.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Counts, SIGNATURE, stop_reason};
+use crate::fold::{Folded, FoldedCall};
+use crate::sink::AnswerId;
+
+/// A message.
+#[derive(Debug, Serialize)]
+pub(super) struct Message<'a> {
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    role: &'static str,
+    model: &'a str,
+    content: Vec<Block<'a>>,
+    stop_reason: Option<&'static str>,
+    stop_sequence: Option<&'a str>,
+    usage: Counts,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Block<'a> {
+    Thinking { thinking: &'a str, signature: &'static str },
+    Text { text: &'a str },
+    ToolUse(ToolUse<'a>),
+}
+
+#[derive(Debug, Serialize)]
+struct ToolUse<'a> {
+    id: &'a str,
+    name: &'a str,
+    input: &'a RawValue,
+}
+
+/// A tool call whose arguments are not a JSON object, which a message cannot hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the model called the tool {tool:?} with arguments that are not a JSON object")]
+pub struct BadArguments {
+    /// The tool's name.
+    pub tool: String,
+}
+
+impl<'a> Message<'a> {
+    /// The message as it stands before anything has been said.
+    pub(super) fn begin(id: &'a AnswerId) -> Self {
+        Self {
+            id: &id.id,
+            kind: "message",
+            role: "assistant",
+            model: &id.model,
+            content: Vec::new(),
+            stop_reason: None,
+            stop_sequence: None,
+            usage: Counts::default(),
+        }
+    }
+}
+
+/// The JSON of the message with this answer.
+///
+/// # Errors
+/// [`BadArguments`].
+pub fn message(answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, BadArguments> {
+    let thinking = Block::Thinking { thinking: answer.reasoning, signature: SIGNATURE };
+    let mut content: Vec<Block<'_>> = Vec::new();
+    content.extend((!answer.reasoning.is_empty()).then_some(thinking));
+    content.extend((!answer.content.is_empty()).then_some(Block::Text { text: answer.content }));
+    for call in answer.tool_calls {
+        content.push(Block::ToolUse(tool_use(call)?));
+    }
+    let message = Message {
+        content,
+        stop_reason: Some(stop_reason(answer.finish_reason, answer.stop_word)),
+        stop_sequence: answer.stop_word,
+        usage: answer.usage.map(Counts::from).unwrap_or_default(),
+        ..Message::begin(id)
+    };
+    Ok(serde_json::to_vec(&message).expect("a message is JSON"))
+}
+
+fn tool_use(call: &FoldedCall) -> Result<ToolUse<'_>, BadArguments> {
+    let arguments = if call.arguments.trim().is_empty() { "{}" } else { call.arguments.trim() };
+    let input = serde_json::from_str::<&RawValue>(arguments).ok();
+    let input = input.filter(|input| input.get().starts_with('{'));
+    let input = input.ok_or_else(|| BadArguments { tool: call.name.clone() })?;
+    Ok(ToolUse { id: &call.id, name: &call.name, input })
+}
