@@ -1,5 +1,7 @@
 //! Prints an answer as it arrives, the thinking first. Needs no network: a simulator answers.
 
+use std::io::{Write, stdout};
+
 use futures::TryStreamExt;
 use z2api_upstream_client::{Chat, Client, Event, Secret, Settings};
 use z2api_upstream_sim::{Demo, Sim};
@@ -15,8 +17,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut events = Client::new(settings)?.chat(&chat).await?.events;
     while let Some(event) = events.try_next().await? {
         if let Event::Text { text, .. } = event {
-            eprint!("{text}");
+            print!("{text}");
+            stdout().flush()?;
         }
     }
+    println!();
     Ok(())
 }

@@ -8,7 +8,8 @@ use bytes::{Bytes, BytesMut};
 use z2api_wire::event::Dialect;
 
 use crate::classify::{Refusal, looks_like_html};
-use crate::error::{Blocker, Error, Found};
+use crate::dialect;
+use crate::error::{Error, Found};
 use crate::reader::Reader;
 use crate::retry_after;
 use crate::token::Token;
@@ -54,7 +55,7 @@ pub(crate) async fn open(
                 None => Error::NotAStream { found: Found::Json },
             })
         }
-        Kind::Html => Err(html(dialect)),
+        Kind::Html => Err(dialect::page(dialect)),
         Kind::Other => Err(Error::NotAStream { found: Found::OtherType }),
     }
 }
@@ -77,7 +78,7 @@ pub(crate) async fn small(
         return Err(refused(dialect, &answer, &body, token));
     }
     if looks_like_html(&body) {
-        return Err(html(dialect));
+        return Err(dialect::page(dialect));
     }
     Ok(body)
 }
@@ -154,12 +155,4 @@ async fn bounded(answer: &mut Response<Body>, first: Bytes) -> Bytes {
 fn refused(dialect: Dialect, answer: &Response<Body>, body: &[u8], token: Option<&Token>) -> Error {
     let retry_after = retry_after::of(answer.headers());
     Refusal::from_body(dialect, answer.status().as_u16(), body, retry_after, token).into_error()
-}
-
-/// A page with status 200: the web chat's firewall, or a URL that is not the API's.
-fn html(dialect: Dialect) -> Error {
-    match dialect {
-        Dialect::ZaiWeb => Error::Blocked { by: Blocker::Firewall },
-        Dialect::OpenAi => Error::NotAStream { found: Found::Html },
-    }
 }

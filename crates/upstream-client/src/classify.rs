@@ -96,7 +96,7 @@ impl<'a> Refusal<'a> {
             Class::ModelNotFound => Error::ModelNotFound { status, fault, body },
             Class::ContextLength => Error::ContextLength { status, fault, body },
             Class::ContentFilter => Error::ContentFilter { status, fault, body },
-            Class::Captcha => Error::Blocked { by: Blocker::Captcha },
+            Class::Captcha => Error::Blocked { by: Blocker::Captcha, status },
         }
     }
 

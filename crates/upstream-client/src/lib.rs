@@ -25,16 +25,49 @@
 //! # }
 //! ```
 //!
-//! What it promises:
+//! # What it promises
 //!
 //! * Nothing is asked twice once a part of an answer has arrived; before that, only failures that
 //!   may pass are tried again, by [`RetryPolicy`].
 //! * An answer that was cut is never taken for a whole one: [`EventStream`] ends with an error.
-//! * Dropping an [`EventStream`], or the future of [`Client::chat`], closes its connection.
+//! * Dropping an [`EventStream`], or the future of [`Client::chat`], closes its connection, or with
+//!   HTTP/2 its stream.
 //! * A token that the upstream refuses, limits or parks is spared, and another asked; callers wait
 //!   in line where the upstream allows few at once ([`Client::tokens`] tells).
 //! * An outage is not multiplied: [`RetryBudget`], [`BreakerPolicy`].
 //! * Refusals meant for unattended clients ([`Blocker`]) are named, never worked around.
+//! * Tokens, passwords, URLs and the words of either side are in no `Debug` or `Display` of an
+//!   error, and in no log line.
+//!
+//! # Errors
+//!
+//! An [`Error`] says whose fault it is, whether asking again may help, and when. It comes in two
+//! places: instead of an answer, in [`Failed`], and as the last item of a stream.
+//!
+//! ```
+//! use z2api_upstream_client::{Error, Owner};
+//!
+//! fn advice(error: &Error) -> String {
+//!     match (error.owner(), error.retry_after()) {
+//!         (Owner::Caller, _) => format!("ask something else: {error}"),
+//!         (Owner::Gateway, _) => format!("look at the settings: {error}"),
+//!         (Owner::Upstream, Some(wait)) => format!("in {} s again: {error}", wait.as_secs()),
+//!         (Owner::Upstream, None) if error.is_retryable() => format!("try again: {error}"),
+//!         (Owner::Upstream, None) => error.to_string(),
+//!     }
+//! }
+//! ```
+//!
+//! # Time
+//!
+//! Four clocks, all in [`Timeouts`]: to connect, to the first event (one deadline over all
+//! attempts), between events with content, and to the end. Nothing else cuts a stream.
+//!
+//! # Connections
+//!
+//! HTTP/2 where an `https` upstream offers it, as many connections as its streams need, and
+//! HTTP/1.1 elsewhere. For anything else there is [`Client::with_transport`], which also makes tests
+//! without a network easy: a [`Transport`] is one method.
 
 mod answer;
 mod attempt;
@@ -69,6 +102,7 @@ pub use z2api_wire::Malformed;
 pub use z2api_wire::chat::Chat;
 pub use z2api_wire::event::{Dialect, Event, FinishReason, Phase, ToolCallDelta, Usage};
 pub use z2api_wire::fault::Fault;
+pub use z2api_wire::openai::request::{Content, ImageUrl, Message, Part, Role};
 
 pub use crate::breaker::BreakerPolicy;
 pub use crate::budget::RetryBudget;

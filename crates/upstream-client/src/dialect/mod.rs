@@ -12,7 +12,7 @@ use z2api_wire::event::{Dialect, Event};
 
 use crate::classify::Refusal;
 use crate::endpoint::Endpoint;
-use crate::error::Error;
+use crate::error::{Error, Found};
 use crate::settings::{Settings, SettingsError};
 
 /// One request, ready to be sent: headers of its own, and a body, which is JSON if they name no
@@ -114,6 +114,14 @@ pub(crate) fn refusal(refusal: &Refusal<'_>) -> Option<Error> {
     match refusal.dialect {
         Dialect::ZaiWeb => zai_web::refusal(refusal),
         Dialect::OpenAi => None,
+    }
+}
+
+/// What a web page with status 200 means: a firewall, or a URL that is not the API's.
+pub(crate) fn page(dialect: Dialect) -> Error {
+    match dialect {
+        Dialect::ZaiWeb => zai_web::page(),
+        Dialect::OpenAi => Error::NotAStream { found: Found::Html },
     }
 }
 

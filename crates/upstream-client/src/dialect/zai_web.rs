@@ -96,7 +96,7 @@ pub(super) fn refusal(refusal: &Refusal<'_>) -> Option<Error> {
     let is_server_fault = status.is_some_and(|status| status >= 500);
     let text = refusal.fault.message.to_lowercase();
     let code = refusal.fault.code.as_deref().unwrap_or_default().to_lowercase();
-    let blocked = |by| Some(Error::Blocked { by });
+    let blocked = |by| Some(Error::Blocked { by, status: refusal.status });
     if status == Some(426) || text.contains("client version") || text.contains("客户端校验") {
         return blocked(Blocker::ClientVersion);
     }
@@ -118,6 +118,11 @@ pub(super) fn refusal(refusal: &Refusal<'_>) -> Option<Error> {
     None
 }
 
+/// A web page with status 200.
+pub(super) fn page() -> Error {
+    Error::Blocked { by: Blocker::Firewall, status: None }
+}
+
 fn unwritable(error: &serde_json::Error) -> Error {
     Error::unsent(None, format!("the request cannot be written as JSON: {error}"))
 }
@@ -133,6 +138,7 @@ mod tests {
         let refusal = Refusal::from_body(Dialect::ZaiWeb, status, body.as_bytes(), None, None);
         let error = refusal.into_error();
         assert_eq!((error.kind(), error.is_retryable()), (kind, retried), "{status} {body}");
+        assert_eq!(error.status(), (status != 200).then_some(status));
     }
 
     #[test]

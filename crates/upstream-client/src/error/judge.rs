@@ -28,7 +28,7 @@ impl Error {
             Self::BadRequest { .. } => "bad_request",
             Self::ContextLength { .. } => "context_length_exceeded",
             Self::ContentFilter { .. } => "content_filter",
-            Self::Blocked { by } => match by {
+            Self::Blocked { by, .. } => match by {
                 Blocker::Captcha => "upstream_captcha_required",
                 Blocker::ClientVersion => "upstream_client_version",
                 Blocker::Firewall => "upstream_firewall",
@@ -149,7 +149,8 @@ impl Error {
             | Self::ModelNotFound { status, .. }
             | Self::BadRequest { status, .. }
             | Self::ContextLength { status, .. }
-            | Self::ContentFilter { status, .. } => *status,
+            | Self::ContentFilter { status, .. }
+            | Self::Blocked { status, .. } => *status,
             Self::Redirected { status } => Some(*status),
             Self::Guest(error) => error.status(),
             Self::Unavailable { last, .. } => last.status(),
@@ -157,7 +158,6 @@ impl Error {
             | Self::Certificate { .. }
             | Self::Disconnected { .. }
             | Self::Timeout { .. }
-            | Self::Blocked { .. }
             | Self::Empty
             | Self::Truncated
             | Self::Malformed(_)

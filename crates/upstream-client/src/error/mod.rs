@@ -154,6 +154,8 @@ pub enum Error {
     Blocked {
         /// By what.
         by: Blocker,
+        /// The HTTP status; None if it said so inside an answer of status 200.
+        status: Option<u16>,
     },
     /// Status 200, and nothing in it.
     #[error("the upstream's answer is empty")]
@@ -223,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_block_points_to_the_official_api() {
-        let error = Error::Blocked { by: Blocker::Captcha };
+        let error = Error::Blocked { by: Blocker::Captcha, status: None };
         assert!(error.to_string().contains("official API"), "{error}");
     }
 }

@@ -4,7 +4,7 @@ use z2api_upstream_client::{Client, Dialect, Secret, Settings, SettingsError};
 use z2api_upstream_sim::{Script, Sim};
 
 use crate::support::{
-    API_FINISH, TOKEN, WEB_DONE, api_text, ask_whole, client, settings, web_text,
+    API_FINISH, TOKEN, WEB_DONE, api_text, ask, ask_whole, client, settings, web_text,
 };
 
 #[tokio::test]
@@ -73,4 +73,26 @@ fn settings_that_cannot_work_are_refused() {
 #[test]
 fn the_default_settings_make_a_client() {
     assert_eq!(Client::new(Settings::default()).unwrap().dialect(), Dialect::ZaiWeb);
+}
+
+#[tokio::test]
+async fn no_debug_text_holds_a_secret() {
+    let sim = Sim::start(Script::events([web_text("x").as_str(), WEB_DONE])).await.unwrap();
+    let mut settings = settings(&sim, Dialect::ZaiWeb);
+    settings.tokens = vec![Secret::new("sk-beside-it")];
+    let client = Client::new(settings.clone()).unwrap();
+    let started = ask(&client).await.unwrap();
+    settings.proxy = Some(Secret::new("http://user:pass-of-the-proxy@127.0.0.1:1"));
+    let failed = ask(&Client::new(settings.clone()).unwrap()).await.unwrap_err();
+    let texts = [
+        format!("{settings:?}"),
+        format!("{client:?} {:?}", client.tokens()),
+        format!("{started:?}"),
+        format!("{failed:?} {failed}"),
+    ];
+    for text in texts {
+        for secret in [TOKEN, "sk-beside-it", "pass-of-the-proxy"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
 }
