@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use z2api_benches::request;
-use z2api_stream_transform::{ModelTable, chat_of};
-use z2api_wire::event::Dialect;
+use z2api_stream_transform::{ModelTable, Server, chat_of};
 use z2api_wire::openai::request::ChatRequest;
 
 /// Turns and bytes a turn: a question, a conversation, a coding agent's.
@@ -28,13 +27,13 @@ fn translating(c: &mut Criterion) {
     let mut group = c.benchmark_group("request/translate");
     for (turns, size) in SHAPES {
         let json = request(turns, size);
-        for dialect in [Dialect::ZaiWeb, Dialect::OpenAi] {
-            let name = BenchmarkId::new(dialect.to_string(), format!("{turns}x{size}"));
+        for server in [Server::WebChat, Server::Official] {
+            let name = BenchmarkId::new(server.dialect().to_string(), format!("{turns}x{size}"));
             group.throughput(Throughput::Bytes(json.len() as u64));
             group.bench_function(name, |b| {
                 b.iter_with_setup(
                     || serde_json::from_slice::<ChatRequest>(&json).expect("a request"),
-                    |request| chat_of(request, &models, dialect).expect("a chat"),
+                    |request| chat_of(request, &models, server).expect("a chat"),
                 );
             });
         }

@@ -96,6 +96,17 @@ async fn a_request_that_makes_no_sense_is_told_which_field() {
             json!("tools"),
         ),
         (format!(r#"{{"model":"GLM-4.5","model":"GLM-4.6",{user}}}"#), json!("model")),
+        ("\u{feff}{}".to_owned(), Value::Null),
+        (format!(r#"[{{"model":"GLM-4.5",{user}}}]"#), Value::Null),
+        (format!(r#"{{"model":"GLM-4.5",{user},"max_tokens":-1}}"#), json!("max_tokens")),
+        (format!(r#"{{"model":"GLM-4.5",{user},"top_p":1e999}}"#), json!("top_p")),
+        (format!(r#"{{"model":"GLM-4.5",{user},"seed":"x"}}"#), json!("seed")),
+        (
+            r#"{"model":"GLM-4.5","messages":[{"role":"user","content":[{"type":"smell"}]}]}"#
+                .to_owned(),
+            json!("messages[0].content[0].type"),
+        ),
+        (format!(r#"{{"model":"GLM-4.5",{user},"x":[0,{}"#, "[".repeat(100_000)), json!("x[1]")),
     ] {
         let reply = gateway.send("POST", PATH, &[("authorization", &key)], body.as_bytes()).await;
         assert_eq!(reply.status, 400, "{body}");
@@ -108,6 +119,24 @@ async fn a_request_that_makes_no_sense_is_told_which_field() {
     let error = error_of(reply).await;
     assert_eq!((&error["code"], &error["param"]), (&json!("model_not_found"), &json!("model")));
     assert_eq!(gateway.sim.chat_requests(), 0);
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_are_told_by_their_place() {
+    let gateway = Gateway::start(Dialect::ZaiWeb, fine()).await;
+    let key = format!("Bearer {KEY}");
+    let mut body = br#"{"model":"GLM-4.5","messages":[{"role":"user","content":"private "#.to_vec();
+    let at = body.len();
+    body.extend_from_slice(b"\xff\"}]}");
+    let reply = gateway.send("POST", PATH, &[("authorization", &key)], &body).await;
+    assert_eq!(reply.status, 400);
+    let error = error_of(reply).await;
+    assert_eq!(error["param"], "messages[0]");
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains(&format!("at byte {at}")) && !message.contains("private"),
+        "{message}"
+    );
 }
 
 #[tokio::test]

@@ -188,3 +188,51 @@ async fn a_guests_image_is_a_400_that_tells_what_is_missing() {
     assert!(error["message"].as_str().unwrap().contains("a user's token is needed"), "{error}");
     assert_eq!(gateway.sim.chat_requests(), 0);
 }
+
+#[tokio::test]
+async fn hints_that_were_left_out_are_named_on_streams_and_whole_answers() {
+    let gateway = Gateway::start(Dialect::OpenAi, api()).await;
+    for stream in [true, false] {
+        let fields = json!({"stream": stream, "seed": 7, "store": true, "metadata": {"a": "b"},
+            "of_some_other_api": {"x": 1}});
+        let reply = gateway.chat("GLM-4.5", fields).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.header("x-z2api-ignored"), Some("metadata, seed, store"));
+        reply.text().await;
+        let plain = gateway.chat("GLM-4.5", json!({"stream": stream, "temperature": 0.2})).await;
+        assert_eq!((plain.status, plain.header("x-z2api-ignored")), (200, None));
+    }
+    for chat in gateway.sim.chats() {
+        let body = chat.json();
+        assert!(
+            ["seed", "store", "metadata"].iter().all(|name| body.get(name).is_none()),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_agents_whole_conversation_arrives_as_it_was_sent() {
+    let call = json!({"id": "call_a", "type": "function",
+        "function": {"name": "look", "arguments": "{\"at\": \"tides\"}"}});
+    let turns = json!([
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "name": "ann", "content": [{"type": "text", "text": "Look."},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}}]},
+        {"role": "assistant", "content": null, "reasoning_content": "Hm.", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_a", "content": [{"type": "text", "text": "High."}]},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
+        {"role": "user", "content": "Why?"},
+    ]);
+    let tools = json!([{"type": "function", "function": {"name": "look", "description": "d",
+        "parameters": {"type": "object", "properties": {"at": {"type": "string"}}}, "strict": false}}]);
+    let body =
+        json!({"model": "GLM-4.6V", "messages": turns, "tools": tools, "tool_choice": "auto"});
+    let sent = asked(Dialect::OpenAi, body).await.json();
+    let mut expected = turns.clone();
+    expected[0]["role"] = json!("system");
+    expected[2].as_object_mut().unwrap().remove("content");
+    expected[4]["content"] = json!([{"type": "text", "text": "No."}]);
+    assert_eq!(sent["messages"], expected);
+    assert_eq!((&sent["tools"], &sent["tool_choice"]), (&tools, &json!("auto")));
+}

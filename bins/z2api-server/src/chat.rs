@@ -2,41 +2,26 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::header::{self, HeaderValue};
-use http::{HeaderMap, Request, StatusCode};
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use z2api_observability::{Asked, RequestRecord};
-use z2api_stream_transform::{
-    AnswerId, Fold, Options, Progress, Sink, ThinkMode, Transform, TransformError, chat_of,
-};
+use z2api_observability::RequestRecord;
+use z2api_stream_transform::{Fold, Progress, Sink, Transform, TransformError};
 use z2api_upstream_client::{Client, EventStream, Failed, Started};
 use z2api_wire::chat::Chat;
-use z2api_wire::event::Dialect;
-use z2api_wire::openai::request::ChatRequest;
 
 use crate::answer::{Answer, Opening, Upstream};
 use crate::api::Api;
 use crate::app::App;
-use crate::auth::{Caller, Share};
 use crate::body::{Body, Response, json_bytes};
 use crate::error::ApiError;
-use crate::intake;
 use crate::live::Live;
-use crate::service::{refuse_with, user_agent};
+use crate::question::{Question, ask};
+use crate::service::refuse_with;
 use crate::slot::Slot;
-use crate::tee::{MAX_KEPT, Tee};
-
-/// A request that has been read and understood.
-struct Question<A> {
-    api: A,
-    chat: Chat,
-    options: Options,
-    id: AnswerId,
-    stream: bool,
-}
+use crate::tee::Tee;
 
 /// Answers a chat request.
 pub(crate) async fn complete<A: Api>(
@@ -46,7 +31,7 @@ pub(crate) async fn complete<A: Api>(
     mut record: RequestRecord,
 ) -> Response {
     record.counted();
-    let (question, share) = match ask::<A>(app, &live, request, &mut record).await {
+    let (mut question, share) = match ask::<A>(app, &live, request, &mut record).await {
         Ok(asked) => asked,
         Err(error) => return refuse::<A>(record, &error),
     };
@@ -57,55 +42,16 @@ pub(crate) async fn complete<A: Api>(
         Err(rejected) => return refuse::<A>(record, &rejected.into()),
     };
     record.queued(waited.elapsed());
-    if question.stream {
+    let ignored = question.ignored.take();
+    let mut response = if question.stream {
         stream(app, &live, question, slot, record).await
     } else {
         whole(app, &live, question, slot, record).await
-    }
-}
-
-/// Everything before the request may cost something: who asks, whether there is room, and what
-/// is asked.
-async fn ask<A: Api>(
-    app: &App,
-    live: &Live,
-    request: Request<Incoming>,
-    record: &mut RequestRecord,
-) -> Result<(Question<A>, Share), ApiError> {
-    let caller = if A::X_API_KEY {
-        live.keys.check_either(request.headers())?
-    } else {
-        live.keys.check(request.headers())?
     };
-    record.key(caller.masked(), caller.name());
-    app.admission.check()?;
-    if app.memory.is_short(live.limits.memory) {
-        return Err(ApiError::out_of_memory());
+    if let Some(ignored) = ignored {
+        response.headers_mut().insert("x-z2api-ignored", ignored);
     }
-    let share = caller.take_share()?;
-    let headers = request.headers().clone();
-    let body = intake::read(request, live.limits.body).await?;
-    let (request, api) = A::read(intake::parse(body).await?)?;
-    record.asked(asked(&request, &caller, &headers, live.log.messages));
-    let mode = A::mode(think_mode(&request, &headers)?.unwrap_or(live.think_mode));
-    let dialect = live.client.dialect();
-    record.manner(dialect_name(dialect), mode.as_str());
-    if let Some(model) = live.models.get(&request.model) {
-        record.model(&model.name);
-    }
-    let stream = request.stream.unwrap_or(false);
-    let id = AnswerId {
-        id: format!("{}{:032x}", A::ID_PREFIX, rand::random::<u128>()),
-        created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-        model: request.model.clone(),
-    };
-    if live.models.get(&request.model).is_some_and(|model| !caller.may_ask(&model.name)) {
-        return Err(ApiError::model_not_allowed());
-    }
-    let chat = chat_of(request, &live.models, dialect)?;
-    let mut options = Options::new(dialect, mode);
-    options.stop.clone_from(&chat.stop);
-    Ok((Question { api, chat, options, id, stream }, share))
+    response
 }
 
 /// The answer as a stream. Its head waits for the upstream's first event, so that a refusal has
@@ -255,49 +201,4 @@ fn refuse<A: Api>(record: RequestRecord, error: &ApiError) -> Response {
 fn refuse_failed<A: Api>(mut record: RequestRecord, failed: Failed) -> Response {
     record.retries(failed.attempts.saturating_sub(1));
     refuse::<A>(record, &ApiError::from(&failed.error))
-}
-
-fn asked(
-    request: &ChatRequest,
-    caller: &Caller,
-    headers: &HeaderMap,
-    with_messages: bool,
-) -> Asked {
-    let messages = with_messages.then(|| serde_json::to_string(&request.messages).ok()).flatten();
-    Asked {
-        api_key_masked: caller.masked().to_owned(),
-        key_name: caller.name().map(str::to_owned),
-        model: request.model.chars().take(100).collect(),
-        user_agent: user_agent(headers),
-        message_count: request.messages.len(),
-        stream: request.stream.unwrap_or(false),
-        temperature: request.temperature,
-        max_tokens: request.max_completion_tokens.or(request.max_tokens),
-        messages: messages.map(|mut text| {
-            text.truncate(text.floor_char_boundary(MAX_KEPT));
-            text
-        }),
-    }
-}
-
-/// The thinking mode this request asks for; the body's field wins over the header.
-fn think_mode(request: &ChatRequest, headers: &HeaderMap) -> Result<Option<ThinkMode>, ApiError> {
-    const HEADER: &str = "x-z2api-think-mode";
-    let read = |name: &str, word: &str| {
-        word.parse::<ThinkMode>()
-            .map(Some)
-            .map_err(|error| ApiError::invalid(Some(name), format!("`{name}` {error}.")))
-    };
-    match (&request.reasoning_format, headers.get(HEADER)) {
-        (Some(word), _) => read("reasoning_format", word),
-        (None, Some(word)) => read(HEADER, word.to_str().unwrap_or_default()),
-        (None, None) => Ok(None),
-    }
-}
-
-fn dialect_name(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::ZaiWeb => "zai-web",
-        Dialect::OpenAi => "openai",
-    }
 }

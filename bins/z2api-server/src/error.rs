@@ -13,6 +13,7 @@ use z2api_observability::{Failure, Owner};
 use z2api_stream_transform::messages::BadArguments;
 use z2api_stream_transform::{RequestError, TransformError};
 use z2api_upstream_client::Error as UpstreamError;
+use z2api_wire::json::Unreadable;
 use z2api_wire::openai::error::{ErrorBody, ErrorObject};
 
 use crate::body::{Response, json_bytes};
@@ -247,6 +248,12 @@ impl From<Rejected> for ApiError {
             }
             Reason::Draining => Self::shutting_down(),
         }
+    }
+}
+
+impl From<Unreadable> for ApiError {
+    fn from(error: Unreadable) -> Self {
+        Self::invalid(error.param.as_deref(), error.message)
     }
 }
 

@@ -20,6 +20,7 @@ mod info;
 mod intake;
 mod live;
 mod memory;
+mod question;
 mod reloads;
 mod serve;
 mod service;

@@ -50,6 +50,6 @@ pub use encoder::Encoder;
 pub use fold::{Fold, Folded, FoldedCall};
 pub use mode::{ThinkMode, UnknownThinkMode};
 pub use models::{BUILT_IN_MODELS, Model, ModelTable, ModelTableError};
-pub use request::{RequestError, chat_of};
+pub use request::{RequestError, Server, Understood, chat_of};
 pub use sink::{Annotation, AnswerId, Sink};
 pub use transform::{Options, Progress, Transform, TransformError};

@@ -32,6 +32,12 @@ pub struct Model {
     /// How many of its requests may be in flight, all variants together. None: as many as there
     /// are slots.
     pub concurrency: Option<NonZeroUsize>,
+    /// The words for `reasoning_effort` that it knows (`openai`).
+    pub efforts: Vec<String>,
+    /// How many tokens it reads and writes at most, where that is known.
+    pub context_length: Option<u64>,
+    /// How many tokens it writes at most, where that is known.
+    pub max_output: Option<u64>,
     /// Unix time in seconds.
     pub created: u64,
 }
@@ -61,6 +67,10 @@ struct Row {
     #[serde(default)]
     vision: bool,
     concurrency: Option<NonZeroUsize>,
+    #[serde(default)]
+    efforts: Vec<String>,
+    context_length: Option<u64>,
+    max_output: Option<u64>,
     created: u64,
     /// Other names for the model itself, unlisted. One that ends in `*` is all that begin so.
     #[serde(default)]
@@ -87,6 +97,9 @@ impl Row {
             mcp_servers: Vec::new(),
             vision: self.vision,
             concurrency: self.concurrency,
+            efforts: self.efforts,
+            context_length: self.context_length,
+            max_output: self.max_output,
             created: self.created,
         };
         let mut models = vec![base.clone()];

@@ -112,6 +112,14 @@ impl Client {
         self.inner.attempts.endpoint.dialect
     }
 
+    /// Whether it asks the official API, and not another server of its shape. The official API is
+    /// told by its path (`/api/paas/v4`, `/api/coding/paas/v4`), whatever the host.
+    pub fn is_official(&self) -> bool {
+        let Self { inner } = self;
+        let mut path = inner.attempts.endpoint.chat.path().split('/');
+        self.dialect() == Dialect::OpenAi && path.any(|segment| segment == "paas")
+    }
+
     /// What is known about its tokens, in the order of the settings; or about the guest.
     pub fn tokens(&self) -> Vec<TokenStatus> {
         self.inner.pool.status()

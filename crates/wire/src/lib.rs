@@ -21,6 +21,7 @@ pub mod anthropic;
 pub mod chat;
 pub mod event;
 pub mod fault;
+pub mod json;
 pub mod openai;
 pub mod sse;
 mod text;

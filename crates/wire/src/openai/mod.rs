@@ -1,9 +1,11 @@
 //! OpenAI's Chat Completions API: what clients send, what they read, what upstreams stream.
 
 pub mod error;
+mod message;
 pub mod models;
 pub mod request;
 mod search;
 pub(crate) mod stream;
+pub mod tools;
 
 pub use stream::decode;

@@ -1,7 +1,10 @@
 //! The chat request as clients send it. Typed; what only rides along stays raw JSON.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use crate::json::Object;
+pub use crate::openai::message::{Content, ImageUrl, Message, Part, Role};
 
 /// The body of `POST /v1/chat/completions`. Unknown fields are passed over.
 #[derive(Debug, Default, Deserialize)]
@@ -9,6 +12,7 @@ pub struct ChatRequest {
     /// The model's public name.
     pub model: String,
     /// The conversation, oldest first.
+    #[serde(deserialize_with = "Object::list")]
     pub messages: Vec<Message>,
     /// Whether to stream the answer.
     pub stream: Option<bool>,
@@ -28,20 +32,61 @@ pub struct ChatRequest {
     pub n: Option<u32>,
     /// Whether token probabilities are wanted.
     pub logprobs: Option<bool>,
+    /// How many alternatives to each token.
+    pub top_logprobs: Option<u32>,
     /// The client's tools.
     pub tools: Option<Box<RawValue>>,
     /// Which tool to call.
     pub tool_choice: Option<Box<RawValue>>,
+    /// Whether several tools may be called at once.
+    pub parallel_tool_calls: Option<bool>,
+    /// The client's tools, in OpenAI's oldest form.
+    pub functions: Option<Box<RawValue>>,
+    /// Which function to call, in OpenAI's oldest form.
+    pub function_call: Option<Box<RawValue>>,
     /// The form of the answer.
     pub response_format: Option<Box<RawValue>>,
+    /// What the answer is made of: text, sound.
+    pub modalities: Option<Vec<String>>,
+    /// How sound is to be.
+    pub audio: Option<Box<RawValue>>,
+    /// Asks for a search of the web.
+    pub web_search_options: Option<Box<RawValue>>,
+    /// How long the answer should be.
+    pub verbosity: Option<String>,
+    /// Against words said often.
+    pub frequency_penalty: Option<f64>,
+    /// Against words said at all.
+    pub presence_penalty: Option<f64>,
+    /// For and against single tokens.
+    pub logit_bias: Option<Box<RawValue>>,
+    /// For the same answer to the same request.
+    pub seed: Option<i64>,
+    /// What the answer is expected to be.
+    pub prediction: Option<Box<RawValue>>,
+    /// Whether to keep the answer.
+    pub store: Option<bool>,
+    /// The client's notes.
+    pub metadata: Option<Box<RawValue>>,
+    /// How urgent it is.
+    pub service_tier: Option<String>,
     /// The client's name for its user.
     pub user: Option<String>,
+    /// The newer form of that.
+    pub safety_identifier: Option<String>,
+    /// Which requests begin alike.
+    pub prompt_cache_key: Option<String>,
+    /// How long to remember their beginning.
+    pub prompt_cache_retention: Option<String>,
     /// Z.ai's own: whether the model thinks, whatever its name says.
     pub thinking: Option<Thinking>,
     /// How hard the model thinks.
     pub reasoning_effort: Option<String>,
     /// z2api's own: how to show the thinking of this answer.
     pub reasoning_format: Option<String>,
+    /// Fields that an API of another form had beside these, and that were dropped.
+    #[serde(skip)]
+    pub dropped: Vec<&'static str>,
 }
 
 /// `thinking`, in the words of Z.ai's API.
@@ -69,11 +114,13 @@ pub enum ThinkingKind {
 pub struct StreamOptions {
     /// Whether a last chunk tells the usage.
     pub include_usage: Option<bool>,
+    /// Whether to pad chunks to hide their length.
+    pub include_obfuscation: Option<bool>,
 }
 
 /// `stop`: one word or several.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a string or an array of strings")]
 pub enum Stop {
     /// One.
     One(String),
@@ -89,111 +136,6 @@ impl Stop {
             Self::Many(words) => words,
         }
     }
-}
-
-/// One turn of the conversation.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-pub struct Message {
-    /// Who speaks.
-    pub role: Role,
-    /// What is said. An assistant turn that only calls tools has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<Content>,
-    /// The speaker's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The thinking of an earlier answer, given back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reasoning_content: Option<String>,
-    /// The calls an assistant turn made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tool_calls: Option<Box<RawValue>>,
-    /// Which call a tool turn answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tool_call_id: Option<String>,
-}
-
-impl Message {
-    /// A user's turn of plain text.
-    pub fn user(text: impl Into<String>) -> Self {
-        Self {
-            role: Role::User,
-            content: Some(Content::Text(text.into())),
-            name: None,
-            reasoning_content: None,
-            tool_calls: None,
-            tool_call_id: None,
-        }
-    }
-}
-
-/// Who speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Instructions.
-    System,
-    /// Instructions, in OpenAI's newer word.
-    Developer,
-    /// The person or program that asks.
-    User,
-    /// The model.
-    Assistant,
-    /// The outcome of a tool call.
-    Tool,
-    /// The outcome of a function call, in OpenAI's oldest word.
-    Function,
-}
-
-/// What is said: text, or parts.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(untagged, expecting = "content must be a string or an array of parts with a type")]
-pub enum Content {
-    /// Plain text.
-    Text(String),
-    /// Parts.
-    Parts(Vec<Part>),
-}
-
-/// A part of what is said.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Part {
-    /// Text.
-    Text {
-        /// The text.
-        text: String,
-    },
-    /// A refusal of an earlier answer.
-    Refusal {
-        /// Its words.
-        refusal: String,
-    },
-    /// An image.
-    ImageUrl {
-        /// Where it is: a URL, or a `data:` URL that holds it.
-        image_url: ImageUrl,
-    },
-    /// A video, for upstream models that see.
-    VideoUrl {
-        /// Where it is.
-        video_url: ImageUrl,
-    },
-    /// A file, for upstream models that read.
-    FileUrl {
-        /// Where it is.
-        file_url: ImageUrl,
-    },
-}
-
-/// Where an image is.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-pub struct ImageUrl {
-    /// A URL, or a `data:` URL that holds the image.
-    pub url: String,
-    /// How closely to look.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
 }
 
 #[cfg(test)]

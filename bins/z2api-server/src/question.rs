@@ -1,0 +1,136 @@
+//! From a request's head and body to what is asked of the upstream.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::header::HeaderValue;
+use http::{HeaderMap, Request};
+use hyper::body::Incoming;
+use z2api_observability::{Asked, RequestRecord};
+use z2api_stream_transform::{AnswerId, Options, Server, ThinkMode, Understood, chat_of};
+use z2api_upstream_client::Client;
+use z2api_wire::chat::Chat;
+use z2api_wire::event::Dialect;
+use z2api_wire::openai::request::ChatRequest;
+
+use crate::api::Api;
+use crate::app::App;
+use crate::auth::{Caller, Share};
+use crate::error::ApiError;
+use crate::intake;
+use crate::live::Live;
+use crate::service::user_agent;
+use crate::tee::MAX_KEPT;
+
+/// A request that has been read and understood.
+pub(crate) struct Question<A> {
+    pub(crate) api: A,
+    pub(crate) chat: Chat,
+    pub(crate) options: Options,
+    pub(crate) id: AnswerId,
+    pub(crate) stream: bool,
+    /// Names of fields that were left out.
+    pub(crate) ignored: Option<HeaderValue>,
+}
+
+/// Everything before the request may cost something: who asks, whether there is room, and what
+/// is asked.
+pub(crate) async fn ask<A: Api>(
+    app: &App,
+    live: &Live,
+    request: Request<Incoming>,
+    record: &mut RequestRecord,
+) -> Result<(Question<A>, Share), ApiError> {
+    let caller = if A::X_API_KEY {
+        live.keys.check_either(request.headers())?
+    } else {
+        live.keys.check(request.headers())?
+    };
+    record.key(caller.masked(), caller.name());
+    app.admission.check()?;
+    if app.memory.is_short(live.limits.memory) {
+        return Err(ApiError::out_of_memory());
+    }
+    let share = caller.take_share()?;
+    let headers = request.headers().clone();
+    let body = intake::read(request, live.limits.body).await?;
+    let (request, api) = A::read(intake::parse(body).await?)?;
+    record.asked(asked(&request, &caller, &headers, live.log.messages));
+    let mode = A::mode(think_mode(&request, &headers)?.unwrap_or(live.think_mode));
+    let dialect = live.client.dialect();
+    record.manner(dialect_name(dialect), mode.as_str());
+    if let Some(model) = live.models.get(&request.model) {
+        record.model(&model.name);
+    }
+    let stream = request.stream.unwrap_or(false);
+    let id = AnswerId {
+        id: format!("{}{:032x}", A::ID_PREFIX, rand::random::<u128>()),
+        created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        model: request.model.clone(),
+    };
+    if live.models.get(&request.model).is_some_and(|model| !caller.may_ask(&model.name)) {
+        return Err(ApiError::model_not_allowed());
+    }
+    let Understood { chat, ignored } = chat_of(request, &live.models, server_of(&live.client))?;
+    let mut options = Options::new(dialect, mode);
+    options.stop.clone_from(&chat.stop);
+    let ignored = header_of(&ignored);
+    Ok((Question { api, chat, options, id, stream, ignored }, share))
+}
+
+fn asked(
+    request: &ChatRequest,
+    caller: &Caller,
+    headers: &HeaderMap,
+    with_messages: bool,
+) -> Asked {
+    let messages = with_messages.then(|| serde_json::to_string(&request.messages).ok()).flatten();
+    Asked {
+        api_key_masked: caller.masked().to_owned(),
+        key_name: caller.name().map(str::to_owned),
+        model: request.model.chars().take(100).collect(),
+        user_agent: user_agent(headers),
+        message_count: request.messages.len(),
+        stream: request.stream.unwrap_or(false),
+        temperature: request.temperature,
+        max_tokens: request.max_completion_tokens.or(request.max_tokens),
+        messages: messages.map(|mut text| {
+            text.truncate(text.floor_char_boundary(MAX_KEPT));
+            text
+        }),
+    }
+}
+
+/// The thinking mode this request asks for; the body's field wins over the header.
+fn think_mode(request: &ChatRequest, headers: &HeaderMap) -> Result<Option<ThinkMode>, ApiError> {
+    const HEADER: &str = "x-z2api-think-mode";
+    let read = |name: &str, word: &str| {
+        word.parse::<ThinkMode>()
+            .map(Some)
+            .map_err(|error| ApiError::invalid(Some(name), format!("`{name}` {error}.")))
+    };
+    match (&request.reasoning_format, headers.get(HEADER)) {
+        (Some(word), _) => read("reasoning_format", word),
+        (None, Some(word)) => read(HEADER, word.to_str().unwrap_or_default()),
+        (None, None) => Ok(None),
+    }
+}
+
+fn server_of(client: &Client) -> Server {
+    match client.dialect() {
+        Dialect::ZaiWeb => Server::WebChat,
+        Dialect::OpenAi if client.is_official() => Server::Official,
+        Dialect::OpenAi => Server::Compatible,
+    }
+}
+
+/// The names in one header, if there are any.
+fn header_of(names: &[&'static str]) -> Option<HeaderValue> {
+    HeaderValue::from_str(&names.join(", ")).ok().filter(|_| !names.is_empty())
+}
+
+fn dialect_name(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::ZaiWeb => "zai-web",
+        Dialect::OpenAi => "openai",
+    }
+}
