@@ -1,5 +1,5 @@
 """Runs every client's check, two at a time, each on a stage of its own, and then judges all that was
-said by OpenAI's description. `python all.py NODE [CHECK ...]`: NODE is the folder in which Node finds
+said, to the Rust tests too, by OpenAI's description. `python all.py NODE [CHECK ...]`: NODE is the folder in which Node finds
 its packages. What was asked and got is printed where a check fails; logs are in target/clients."""
 
 import shutil
@@ -14,6 +14,8 @@ from stage import Stage
 from table import HERE, clients
 
 OUT = Path("target/clients/runs")
+# What the Rust tests heard, if they kept it (Z2API_SAID).
+SAID = Path("target/said")
 # No client needs longer, on a loaded machine neither.
 PATIENCE = 600
 
@@ -53,7 +55,7 @@ def main(node, wanted):
             if not fine:
                 print(f"All that was asked and got: {sys.executable} {HERE}/tap.py {OUT / client.check}/*.tap")
     print("\n-- OpenAI's API description", flush=True)
-    return 1 if schema.main([OUT]) or not passed else 0
+    return 1 if schema.main([OUT, SAID]) or not passed else 0
 
 
 if __name__ == "__main__":

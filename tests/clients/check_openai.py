@@ -3,7 +3,6 @@
 import asyncio
 import json
 
-import httpx
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
@@ -227,10 +226,19 @@ def test_a_reader_that_leaves_ends_the_upstreams_answer(client):
     until_closed(text)
 
 
-def test_a_reader_that_gives_up_on_a_whole_answer_ends_the_upstreams(client):
+def test_a_whole_answer_that_nobody_waits_for_ends_the_upstreams(base_url):
     text = prompt(**STALLED)
-    with pytest.raises(openai.APITimeoutError):
-        client.with_options(timeout=httpx.Timeout(60, read=2)).chat.completions.create(**ask(text))
+
+    async def leave():
+        async with AsyncOpenAI(base_url=base_url, api_key=KEY, timeout=60) as client:
+            asking = asyncio.create_task(client.chat.completions.create(**ask(text)))
+            while not await asyncio.to_thread(asked, text):
+                await asyncio.sleep(0.02)
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+
+    asyncio.run(leave())
     until_closed(text)
 
 
@@ -274,6 +282,26 @@ def test_many_at_once_and_a_cancelled_task(base_url):
             await asyncio.gather(cancelled(client), *asking)
 
     asyncio.run(everything())
+
+
+def test_a_json_answer_is_asked_for_where_there_is_one(client, dialect):
+    text = prompt(say='{"tide": "high"}')
+    request = ask(text, response_format={"type": "json_object"})
+    if dialect == "zai-web":
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.chat.completions.create(**request)
+        assert caught.value.param == "response_format"
+        return
+    assert json.loads(told(client.chat.completions.create(**request))[0]) == {"tide": "high"}
+    assert asked(text)[0]["body"]["response_format"] == {"type": "json_object"}
+
+
+def test_the_packages_own_retries_stop_where_they_cannot_help(base_url):
+    client = OpenAI(base_url=base_url, api_key=KEY, max_retries=2, timeout=60)
+    text = prompt(refuse={"status": 400, "code": "1210", "message": "A parameter is wrong."})
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(**ask(text))
+    assert len(asked(text)) == 1
 
 
 def test_a_busy_upstream_is_a_rate_limit_that_says_how_long(client):

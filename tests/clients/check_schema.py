@@ -23,9 +23,9 @@ def faults(value, kind="CreateChatCompletionResponse"):
     return list(SCHEMA.faults(kind, json.dumps(value)))
 
 
-def of_stream(*datas, ended=True):
+def of_stream(*datas, ended=True, counted=None):
     texts = [data if isinstance(data, str) else json.dumps(data, separators=(",", ":")) for data in datas]
-    return list(judge_stream(SCHEMA, texts, ended, "CreateChatCompletionStreamResponse"))
+    return list(judge_stream(SCHEMA, texts, ended, "CreateChatCompletionStreamResponse", counted))
 
 
 def test_what_is_right_passes():
@@ -51,6 +51,12 @@ def test_what_is_right_passes():
 )
 def test_what_openai_would_not_send_is_found(change):
     assert faults({**WHOLE, **change})
+
+
+def test_usage_comes_only_to_who_asked():
+    used = {**CHUNK, "usage": None}
+    assert of_stream(used, {**LAST, "usage": None}, "[DONE]", counted=True) == []
+    assert of_stream(used, counted=False) and of_stream(CHUNK, counted=True)
 
 
 def test_an_error_without_a_code_is_found():

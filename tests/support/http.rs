@@ -6,6 +6,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::said::Said;
+
 /// An answer whose head has arrived.
 #[derive(Debug)]
 pub struct Reply {
@@ -21,6 +23,7 @@ pub struct Reply {
     /// The body has come to its proper end.
     whole: bool,
     largest_chunk: usize,
+    said: Option<Said>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,11 +52,11 @@ pub async fn send(
     socket.write_all(format!("{head}\r\n").as_bytes()).await.expect("the head is sent");
     // A server that refuses early may not take the body.
     let _ = socket.write_all(body).await;
-    Reply::read(socket, method).await
+    Reply::read(socket, method, Said::to(method, path, body)).await
 }
 
 impl Reply {
-    async fn read(mut socket: TcpStream, method: &str) -> Self {
+    async fn read(mut socket: TcpStream, method: &str, said: Option<Said>) -> Self {
         let mut raw = Vec::new();
         let end = loop {
             if let Some(end) = find(&raw, b"\r\n\r\n") {
@@ -87,6 +90,7 @@ impl Reply {
             framing,
             whole: false,
             largest_chunk: 0,
+            said,
         }
     }
 
@@ -190,7 +194,18 @@ impl Reply {
                 }
             }
         }
+        if let Some(said) = &mut self.said {
+            said.more(&self.body[before..]);
+        }
         self.body.len() > before
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if let Some(said) = &self.said {
+            said.write(self.status, &self.headers, self.whole);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod gateway;
 mod http;
+mod said;
 mod streams;
 
 pub use gateway::{Gateway, KEY, PATIENCE};
