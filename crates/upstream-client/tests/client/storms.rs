@@ -1,13 +1,17 @@
 //! A thousand callers at once, and what the upstream sees of them.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::join_all;
 use futures::stream::iter;
 use z2api_upstream_client::{Client, Dialect};
 use z2api_upstream_sim::{Guests, Script, Sim, faults};
 
-use crate::support::{SHORT, WEB_DONE, ask, client, settings, web_text};
+use crate::fake::{Fake, Reply};
+use crate::support::{SHORT, WEB_DONE, ask, client, framed, settings, web_text};
 
 const CALLERS: usize = 1000;
 /// As many as the smallest usual limit of open files allows.
@@ -31,6 +35,31 @@ async fn a_storm_of_401_costs_one_refresh() {
     assert_eq!((answered, sim.guest_requests()), (CALLERS, 2));
     let refused = sim.chat_requests() - 1 - CALLERS;
     assert!(refused <= AT_ONCE, "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_401_in_the_same_moment_cost_one_refresh() {
+    let guests = AtomicUsize::new(0);
+    let upstream = Fake::new(move |asked, number| match asked.bearer.as_str() {
+        "" => {
+            let guest = guests.fetch_add(1, Ordering::SeqCst) + 1;
+            Reply::status(200, format!(r#"{{"token":"guest-{guest}"}}"#))
+        }
+        // The very first chat is answered, and that guest is refused ever after.
+        "guest-1" if number > 1 => Reply::status(401, "").after(Duration::from_secs(1)),
+        _ => Reply::status(200, framed(&[&web_text("fine"), WEB_DONE]))
+            .header("content-type", "text/event-stream"),
+    });
+    let client = upstream.client(|settings| {
+        settings.dialect = Some(Dialect::ZaiWeb);
+        settings.token = None;
+        settings.retry.retries = 0;
+    });
+    ask(&client).await.unwrap();
+    let answers = join_all((0..CALLERS).map(|_| ask(&client))).await;
+    assert!(answers.into_iter().all(|answer| answer.unwrap().attempts == 2));
+    let fetches = upstream.asked().iter().filter(|asked| asked.bearer.is_empty()).count();
+    assert_eq!((fetches, upstream.asked().len()), (2, 1 + 1 + CALLERS + 1 + CALLERS));
 }
 
 #[tokio::test]
