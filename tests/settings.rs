@@ -173,6 +173,39 @@ async fn all_requests_go_through_the_proxy_that_is_set() {
     assert_eq!(gateway.sim.requests().len(), 0);
 }
 
+/// What the gateway says first to an upstream behind TLS: its greeting, in which the protocols it
+/// offers stand as plain text.
+async fn tls_greeting(http2: &str) -> Vec<u8> {
+    let upstream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/api/chat/completions", upstream.local_addr().unwrap());
+    let variables = [
+        ("UPSTREAM_URL", url.as_str()),
+        ("UPSTREAM_TOKEN", "a-token"),
+        ("UPSTREAM_HTTP2", http2),
+        ("MAX_RETRIES", "0"),
+    ];
+    let gateway = web(fine(), &variables).await;
+    let greeted = async {
+        let (mut socket, _) = upstream.accept().await.unwrap();
+        let mut record = [0; 5];
+        socket.read_exact(&mut record).await.unwrap();
+        let mut greeting = vec![0; u16::from_be_bytes([record[3], record[4]]).into()];
+        socket.read_exact(&mut greeting).await.unwrap();
+        greeting
+    };
+    // The upstream hangs up after the greeting.
+    let (greeting, reply) = tokio::join!(greeted, gateway.chat("GLM-4.5", json!({})));
+    assert_eq!(reply.status, 502);
+    greeting
+}
+
+#[tokio::test]
+async fn http2_is_offered_to_the_upstream_unless_it_is_not_wanted() {
+    let offers = |greeting: &[u8]| greeting.windows(3).any(|word| word == b"\x02h2");
+    assert!(offers(&tls_greeting("true").await));
+    assert!(!offers(&tls_greeting("false").await));
+}
+
 #[tokio::test]
 async fn connecting_may_take_its_time_and_no_more() {
     // Takes connections, and never answers the greeting of TLS.

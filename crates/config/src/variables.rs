@@ -55,6 +55,11 @@ pub const VARIABLES: &[Variable] = &[
         "A proxy on the way to the upstream: a URL of `http`, `https`, `socks5` or `socks5h`. The usual HTTP_PROXY and HTTPS_PROXY are not heeded.",
     ),
     v(
+        "UPSTREAM_HTTP2",
+        "true",
+        "Speak HTTP/2 to an https upstream that offers it. Its streams share connections, up to 100 each. Never through a proxy.",
+    ),
+    v(
         "UPSTREAM_CONNECT_TIMEOUT",
         "5000",
         "Milliseconds that connecting to the upstream may take, name lookup and TLS included.",

@@ -26,6 +26,7 @@ pub(super) fn upstream(from: &mut Reader<'_>, mode: PerformanceMode, flags: &Fla
     settings.guest_tokens = from.flag("ANON_TOKEN_ENABLED", true);
     settings.allow_http = from.flag("UPSTREAM_ALLOW_HTTP", false);
     settings.proxy = from.url("UPSTREAM_PROXY", "none").map(Secret::new);
+    settings.http2 = from.flag("UPSTREAM_HTTP2", true);
     settings.user_agent = from.text("UPSTREAM_USER_AGENT", &settings.user_agent);
     settings.fe_version = from.text("UPSTREAM_FE_VERSION", &settings.fe_version);
     settings.retry.retries = from.count("MAX_RETRIES", preset.retries as usize, 0..=20) as u32;

@@ -31,6 +31,7 @@ const BAD: &[(&str, &str, &str)] = &[
         "proxy.example:3128",
         "the proxy is neither http, https, socks5 nor socks5h; it must look like http://HOST:PORT or socks5://HOST:PORT",
     ),
+    ("UPSTREAM_HTTP2", "2", FLAG),
     ("UPSTREAM_CONNECT_TIMEOUT", "0", "must be a whole number from 1 to 3600000 (milliseconds)"),
     (
         "UPSTREAM_USER_AGENT",
