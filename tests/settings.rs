@@ -86,7 +86,7 @@ async fn keys_of_the_file_have_names_and_limits() {
 
     assert_eq!(ask_with(&gateway, key(0), "glm-4.5").await.0, 200);
     let (status, _, body) = ask_with(&gateway, key(0), "GLM-4.6").await;
-    assert_eq!((status, &body["error"]["code"]), (403, &json!("model_not_allowed")));
+    assert_eq!((status, &body["error"]["code"]), (404, &json!("model_not_found")));
     let bearer = format!("Bearer {}", key(0));
     let list = gateway.send("GET", "/v1/models", &[("authorization", &bearer)], b"").await;
     assert_eq!(list.json().await["data"].as_array().unwrap().len(), 1);
@@ -109,9 +109,21 @@ async fn keys_of_the_file_have_names_and_limits() {
     gateway.sim.set_plan(fine());
     assert_eq!(ask_with(&gateway, key(2), "GLM-4.5").await.0, 200);
 
-    assert_eq!(ask_with(&gateway, key(3), "GLM-4.5").await.0, 401);
-    let line = &gateway.lines("request", 1).await[0];
-    assert_eq!(line["key_name"], "ann");
+    let (status, _, body) = ask_with(&gateway, key(3), "GLM-4.5").await;
+    assert_eq!((status, &body["error"]["code"]), (401, &json!("invalid_api_key")));
+    assert_eq!(body["error"]["message"], "The API key has expired.");
+    // Logs and metrics show the name, of refused requests too.
+    let refused = |line: &&Value| line["key_name"] == "bob" && line["status_code"] == 429;
+    assert!(gateway.lines("response", 7).await.iter().any(|line| refused(&line)));
+    assert_eq!(gateway.lines("request", 1).await[0]["key_name"], "ann");
+    let metrics = gateway.get("/metrics").await.text().await;
+    for line in [
+        "z2api_key_requests_total{key=\"ann\",status=\"200\"} 1",
+        "z2api_key_requests_total{key=\"ann\",status=\"404\"} 1",
+        "z2api_key_requests_total{key=\"bob\",status=\"429\"} 1",
+    ] {
+        assert!(metrics.lines().any(|known| known == line), "{line} in {metrics}");
+    }
     assert!(!gateway.log.lines().join("").contains(key(0)));
 }
 

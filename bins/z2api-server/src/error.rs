@@ -104,8 +104,9 @@ impl ApiError {
 
     pub(crate) fn model_not_allowed() -> Self {
         let message = "This API key may not ask this model. GET /v1/models lists those it may.";
-        let error = Self::request(StatusCode::FORBIDDEN, "model_not_allowed", message);
-        Self { param: Some("model".into()), ..error }
+        // As OpenAI answers: for this key there is no such model.
+        let error = Self::request(StatusCode::NOT_FOUND, "model_not_found", message);
+        Self { param: Some("model".into()), log_kind: "model_not_allowed", ..error }
     }
 
     pub(crate) fn unknown_path(path: &str) -> Self {

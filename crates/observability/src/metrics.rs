@@ -66,6 +66,12 @@ struct StateLabel {
     state: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeyLabels {
+    key: String,
+    status: u16,
+}
+
 /// What is known of a request at its end.
 #[derive(Debug, Clone)]
 pub struct Ended {
@@ -75,6 +81,8 @@ pub struct Ended {
     pub model: String,
     /// What was answered.
     pub status: u16,
+    /// Whose key it was, if it has a name.
+    pub key_name: Option<String>,
     /// Who could have prevented the failure.
     pub owner: Owner,
     /// The kind of failure, from a fixed list.
@@ -121,6 +129,7 @@ pub struct Readings {
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
+    by_key: Family<KeyLabels, Counter>,
     durations: Family<ModelLabel, Histogram, fn() -> Histogram>,
     first_bytes: Family<ModelLabel, Histogram, fn() -> Histogram>,
     per_token: Family<ModelLabel, Histogram, fn() -> Histogram>,
@@ -160,6 +169,7 @@ impl Default for Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("z2api"),
             requests: Family::default(),
+            by_key: Family::default(),
             durations: Family::new_with_constructor(seconds),
             first_bytes: Family::new_with_constructor(seconds),
             per_token: Family::new_with_constructor(seconds_a_token),
@@ -189,6 +199,8 @@ impl Metrics {
     fn register(&mut self) {
         let Self { registry: all, .. } = self;
         all.register("requests", "Requests that have ended", self.requests.clone());
+        let help = "Chat requests that have ended, by the name of their key";
+        all.register("key_requests", help, self.by_key.clone());
         let help = "Time from a chat request's head to its end";
         all.register_with_unit("request_duration", help, Unit::Seconds, self.durations.clone());
         let help = "Time until the first byte of a chat answer's body";
@@ -225,6 +237,10 @@ impl Metrics {
         let Ended { route, model, status, owner, .. } = ended;
         let labels = RequestLabels { route, model: model.clone(), status: *status, owner: *owner };
         self.requests.get_or_create(&labels).inc();
+        if let Some(name) = &ended.key_name {
+            let labels = KeyLabels { key: name.clone(), status: *status };
+            self.by_key.get_or_create(&labels).inc();
+        }
         if let Some(kind) = ended.failure {
             self.failures.get_or_create(&KindLabel { kind }).inc();
         }
