@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use z2api_config::Config;
 use z2api_observability::{LogSink, subscriber};
-use z2api_server::{App, Cli, Command, Demo, Reloads, announce, bind, commands, serve, signal};
+use z2api_server::{App, Cli, Command, Demo, Reloads, announce, bind, commands, serve, signals};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -29,12 +29,12 @@ async fn run(cli: Cli, mut config: Config) -> Result<(), Box<dyn std::error::Err
     let (log, _flushed_at_the_end) = LogSink::stdout();
     let (subscriber, filter) = subscriber(log.clone(), &config.log.filter)?;
     tracing::subscriber::set_global_default(subscriber)?;
-    let stop = signal()?;
+    let (stop, hangups) = signals()?;
     let demo = if cli.demo { Some(Demo::start(&mut config).await?) } else { None };
     let listener = bind(config.listen)?;
     announce(&config, listener.local_addr()?, cli.demo);
     let app = App::build(config, log, Some(filter))?;
-    let _reloads = Reloads::start(app.clone(), cli.flags(), demo)?;
+    let _reloads = Reloads::start(app.clone(), cli.flags(), demo, hangups);
     serve(listener, app, stop).await;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use z2api_config::{Config, Flags};
@@ -22,12 +22,8 @@ pub struct Reloads {
 }
 
 impl Reloads {
-    /// Begins to heed SIGHUP and to watch the files.
-    ///
-    /// # Errors
-    /// If the signal cannot be heeded.
-    pub fn start(app: Arc<App>, flags: Flags, demo: Option<Demo>) -> std::io::Result<Self> {
-        let mut hangup = signal(SignalKind::hangup())?;
+    /// Begins to reload at hang-ups, and to watch the files.
+    pub fn start(app: Arc<App>, flags: Flags, demo: Option<Demo>, mut hangups: Signal) -> Self {
         // Ended by `Drop`.
         let task = tokio::spawn(async move {
             let mut look = interval(LOOK_EVERY);
@@ -36,13 +32,13 @@ impl Reloads {
             loop {
                 watch.begin(&app.live().watched);
                 tokio::select! {
-                    _ = hangup.recv() => watch.take(&app.live().watched),
+                    _ = hangups.recv() => watch.take(&app.live().watched),
                     _ = look.tick() => if !watch.has_changed(&app.live().watched) { continue },
                 }
                 reload(&app, &flags, demo.as_ref());
             }
         });
-        Ok(Self { task })
+        Self { task }
     }
 }
 
