@@ -97,3 +97,17 @@ fn the_documented_defaults_hold() {
         assert_eq!(effective.value, documented, "{}", variable.name);
     }
 }
+
+#[test]
+fn the_troubleshooting_names_no_variable_that_does_not_exist() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let readme = std::fs::read_to_string(path).expect("the README");
+    let (_, section) = readme.split_once("### When it does not work\n").expect("the section");
+    let (section, _) = section.split_once("\n## ").expect("its end");
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let is_variable =
+        |word: &&str| word.contains('_') && !word.bytes().any(|byte| byte.is_ascii_lowercase());
+    let named: BTreeSet<&str> = section.split(|c| !is_part(c)).filter(is_variable).collect();
+    let known: BTreeSet<&str> = VARIABLES.iter().map(|variable| variable.name).collect();
+    assert!(named.len() > 15 && named.is_subset(&known), "{:?}", named.difference(&known));
+}
