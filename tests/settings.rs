@@ -129,12 +129,17 @@ async fn keys_of_the_file_have_names_and_limits() {
 
 #[tokio::test]
 async fn the_upstream_is_told_the_names_that_are_set() {
-    let names = [("UPSTREAM_USER_AGENT", "my-house/1"), ("UPSTREAM_FE_VERSION", "prod-fe-9")];
+    let names = [
+        ("UPSTREAM_USER_AGENT", "my-house/1"),
+        ("UPSTREAM_FE_VERSION", "prod-fe-9"),
+        ("UPSTREAM_ACCEPT_LANGUAGE", "de"),
+    ];
     let gateway = web(fine(), &names).await;
     assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 200);
     let chat = &gateway.sim.chats()[0];
     assert_eq!(chat.header("user-agent"), Some("my-house/1"));
     assert_eq!(chat.header("x-fe-version"), Some("prod-fe-9"));
+    assert_eq!(chat.header("accept-language"), Some("de"));
 }
 
 #[tokio::test]

@@ -66,6 +66,7 @@ pub const VARIABLES: &[Variable] = &[
     ),
     v("UPSTREAM_USER_AGENT", "`z2api/VERSION`", "The User-Agent sent upstream."),
     v("UPSTREAM_FE_VERSION", "prod-fe-1.0.70", "The X-FE-Version sent upstream (`zai-web`)."),
+    v("UPSTREAM_ACCEPT_LANGUAGE", "zh-CN", "The Accept-Language sent upstream (`zai-web`)."),
     v(
         "ANON_TOKEN_ENABLED",
         "true",

@@ -35,6 +35,8 @@ pub struct Settings {
     pub user_agent: String,
     /// The `X-FE-Version` header (`zai-web` only). Default: `prod-fe-1.0.70`.
     pub fe_version: String,
+    /// The `Accept-Language` header (`zai-web` only). Default: `zh-CN`, as its page sends it.
+    pub accept_language: String,
     /// Whether plain `http` is allowed to hosts other than this machine. Default: false.
     pub allow_http: bool,
     /// A proxy to go through, as `http://`, `https://`, `socks5://` or `socks5h://` and
@@ -70,6 +72,7 @@ impl Default for Settings {
             guest_tokens: true,
             user_agent: concat!("z2api/", env!("CARGO_PKG_VERSION")).to_owned(),
             fe_version: "prod-fe-1.0.70".to_owned(),
+            accept_language: "zh-CN".to_owned(),
             allow_http: false,
             proxy: None,
             http2: true,

@@ -29,6 +29,7 @@ pub(super) fn upstream(from: &mut Reader<'_>, mode: PerformanceMode, flags: &Fla
     settings.http2 = from.flag("UPSTREAM_HTTP2", true);
     settings.user_agent = from.text("UPSTREAM_USER_AGENT", &settings.user_agent);
     settings.fe_version = from.text("UPSTREAM_FE_VERSION", &settings.fe_version);
+    settings.accept_language = from.text("UPSTREAM_ACCEPT_LANGUAGE", &settings.accept_language);
     settings.retry.retries = from.count("MAX_RETRIES", preset.retries as usize, 0..=20) as u32;
     settings.retry.base = from.millis("RETRY_DELAY", preset.delay_ms, 0..=60_000);
     (settings.retry.jitter_min, settings.retry.jitter_max) = jitter(from, preset.jitter_ms);
@@ -58,8 +59,8 @@ fn jitter(from: &mut Reader<'_>, (least, most): (u64, u64)) -> (Duration, Durati
 fn check_upstream(from: &mut Reader<'_>, settings: &Settings) {
     let good = Settings::default();
     let mut rest = settings.clone();
-    // Each round puts one setting right; there are five.
-    for _ in 0..5 {
+    // Each round puts one setting right; there are six.
+    for _ in 0..6 {
         use SettingsError as E;
         let Err(error) = rest.check() else { break };
         let variable = match &error {
@@ -70,6 +71,10 @@ fn check_upstream(from: &mut Reader<'_>, settings: &Settings) {
             E::Header { setting: "user_agent" } => {
                 rest.user_agent.clone_from(&good.user_agent);
                 "UPSTREAM_USER_AGENT"
+            }
+            E::Header { setting: "accept_language" } => {
+                rest.accept_language.clone_from(&good.accept_language);
+                "UPSTREAM_ACCEPT_LANGUAGE"
             }
             E::Header { .. } => {
                 rest.fe_version.clone_from(&good.fe_version);

@@ -43,6 +43,11 @@ const BAD: &[(&str, &str, &str)] = &[
         "a\u{7f}b",
         "fe_version holds characters that cannot stand in an HTTP header",
     ),
+    (
+        "UPSTREAM_ACCEPT_LANGUAGE",
+        "a\u{7f}b",
+        "accept_language holds characters that cannot stand in an HTTP header",
+    ),
     ("PERFORMANCE_MODE", "faster", "must be one of fast, balanced, secure"),
     ("MAX_RETRIES", "21", "must be a whole number from 0 to 20"),
     ("RETRY_DELAY", "1.5", "must be a whole number from 0 to 60000 (milliseconds)"),

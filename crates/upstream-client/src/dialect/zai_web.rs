@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ::http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER};
+use ::http::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER};
 use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
@@ -27,6 +27,7 @@ pub(super) fn common_headers(
     };
     Ok(HeaderMap::from_iter([
         (ORIGIN, header("url", &endpoint.origin)?),
+        (ACCEPT_LANGUAGE, header("accept_language", &settings.accept_language)?),
         (HeaderName::from_static("x-fe-version"), header("fe_version", &settings.fe_version)?),
     ]))
 }

@@ -21,6 +21,7 @@ async fn the_web_chat_gets_the_headers_of_its_page_and_an_honest_name() {
     for request in [guest, chat] {
         assert_eq!(request.header("origin"), Some(origin.as_str()));
         assert_eq!(request.header("x-fe-version"), Some("prod-fe-1.0.70"));
+        assert_eq!(request.header("accept-language"), Some("zh-CN"));
         assert_eq!(request.header("user-agent"), Some(agent));
         assert_eq!(request.header("accept"), Some("application/json, text/event-stream"));
         assert_eq!(request.header("accept-encoding"), Some("identity"));
@@ -41,7 +42,7 @@ async fn the_official_api_gets_no_header_of_the_web_chat() {
     ask_whole(&client(&sim, Dialect::OpenAi)).await;
     let chat = &sim.chats()[0];
     assert_eq!(chat.bearer(), Some(TOKEN));
-    for name in ["origin", "referer", "x-fe-version"] {
+    for name in ["origin", "referer", "x-fe-version", "accept-language"] {
         assert_eq!(chat.header(name), None);
     }
     assert_eq!(chat.json()["stream_options"]["include_usage"], true);
@@ -64,6 +65,7 @@ fn settings_that_cannot_work_are_refused() {
     let header = |setting| SettingsError::Header { setting };
     assert_eq!(refused(|s| s.user_agent = "a\nb".to_owned()), header("user_agent"));
     assert_eq!(refused(|s| s.fe_version = "a\nb".to_owned()), header("fe_version"));
+    assert_eq!(refused(|s| s.accept_language = "a\nb".to_owned()), header("accept_language"));
     assert_eq!(refused(|s| s.tokens = vec![Secret::new("a\nb")]), header("token"));
     let host = "example.test".to_owned();
     let error = refused(|s| s.url = "http://example.test/api/chat/completions".to_owned());
