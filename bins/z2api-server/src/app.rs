@@ -12,6 +12,7 @@ use z2api_upstream_client::{Client, SettingsError, TokenState};
 
 use crate::live::Live;
 use crate::memory::Memory;
+use crate::responses_store::ResponseStore;
 
 /// The gateway without its listener. Shared by all connections.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct App {
     pub(crate) counters: Arc<Counters>,
     pub(crate) log: LogSink,
     log_filter: Option<LogFilter>,
+    /// Answers that later requests may follow.
+    pub(crate) responses: Arc<ResponseStore>,
     /// Open client connections.
     pub(crate) connections: AtomicUsize,
     /// Told to stop: not ready for new work any more.
@@ -55,6 +58,7 @@ impl App {
         Ok(Arc::new(Self {
             admission: Admission::new(config.admission),
             memory: Memory::default(),
+            responses: Arc::new(ResponseStore::new(config.limits.responses)),
             live: ArcSwap::from_pointee(Live::new(config, None)?),
             counters: Arc::new(Counters::default()),
             log,

@@ -113,6 +113,11 @@ impl Caller {
         &self.masked
     }
 
+    /// The digest of the key.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        self.key.settings.digest
+    }
+
     /// Whose key it is, if it has a name.
     pub(crate) fn name(&self) -> Option<&str> {
         self.key.settings.name.as_deref()

@@ -169,6 +169,19 @@ impl ApiError {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "server_error", "max_connection_time", message)
     }
 
+    pub(crate) fn no_such_response() -> Self {
+        let message = "There is no response with this id. Responses are kept in memory, for the \
+                       key that asked, until newer ones need their room (RESPONSES_STORE_MB).";
+        Self::request(StatusCode::NOT_FOUND, "response_not_found", message)
+    }
+
+    pub(crate) fn nothing_to_follow() -> Self {
+        let error = Self::no_such_response();
+        let code = Some("previous_response_not_found");
+        let param = Some("previous_response_id".into());
+        Self { status: StatusCode::BAD_REQUEST, code, param, ..error }
+    }
+
     /// An answer that the client's API has no words for.
     pub(crate) fn bad_arguments(error: &BadArguments) -> Self {
         let message = format!("The upstream's answer cannot be passed on: {error}. Ask again.");

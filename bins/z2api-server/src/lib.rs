@@ -22,6 +22,7 @@ mod live;
 mod memory;
 mod question;
 mod reloads;
+mod responses_store;
 mod serve;
 mod service;
 mod signals;

@@ -12,7 +12,7 @@ use z2api_wire::chat::Chat;
 use z2api_wire::event::Dialect;
 use z2api_wire::openai::request::ChatRequest;
 
-use crate::api::Api;
+use crate::api::{Api, Asker};
 use crate::app::App;
 use crate::auth::{Caller, Share};
 use crate::error::ApiError;
@@ -53,7 +53,8 @@ pub(crate) async fn ask<A: Api>(
     let share = caller.take_share()?;
     let headers = request.headers().clone();
     let body = intake::read(request, live.limits.body).await?;
-    let (request, api) = A::read(intake::parse(body).await?)?;
+    let asker = Asker { caller: &caller, store: &app.responses };
+    let (request, api) = A::read(intake::parse(body).await?, &asker)?;
     record.asked(asked(&request, &caller, &headers, live.log.messages));
     let mode = A::mode(think_mode(&request, &headers)?.unwrap_or(live.think_mode));
     let dialect = live.client.dialect();

@@ -9,7 +9,7 @@ use hyper::body::{Body as _, Incoming};
 use ipnet::IpNet;
 use z2api_observability::{RequestId, RequestRecord};
 
-use crate::api::{Api as _, ChatCompletions, Messages, count_tokens};
+use crate::api::{Api as _, ChatCompletions, Messages, Responses, count_tokens, forget, kept};
 use crate::app::App;
 use crate::body::{Response, empty};
 use crate::cors::Cors;
@@ -21,6 +21,8 @@ enum Route<'a> {
     Chat,
     Messages,
     CountTokens,
+    Responses,
+    Response(&'a str),
     Models,
     Model(&'a str),
     Health,
@@ -36,19 +38,25 @@ impl<'a> Route<'a> {
             "/v1/chat/completions" => Self::Chat,
             "/v1/messages" => Self::Messages,
             "/v1/messages/count_tokens" => Self::CountTokens,
+            "/v1/responses" => Self::Responses,
             "/v1/models" => Self::Models,
             "/health" => Self::Health,
             "/health/live" => Self::Live,
             "/health/ready" => Self::Ready,
             "/status" => Self::Status,
             "/metrics" => Self::Metrics,
-            _ => Self::Model(path.strip_prefix("/v1/models/").filter(|id| !id.is_empty())?),
+            _ => {
+                let one = |prefix| path.strip_prefix(prefix).filter(|id: &&str| !id.is_empty());
+                let response = one("/v1/responses/").filter(|id| !id.contains('/'));
+                return response.map(Self::Response).or(one("/v1/models/").map(Self::Model));
+            }
         })
     }
 
     fn methods(&self) -> &'static str {
         match self {
-            Self::Chat | Self::Messages | Self::CountTokens => "POST, OPTIONS",
+            Self::Chat | Self::Messages | Self::CountTokens | Self::Responses => "POST, OPTIONS",
+            Self::Response(_) => "GET, HEAD, DELETE, OPTIONS",
             Self::Models
             | Self::Model(_)
             | Self::Health
@@ -65,6 +73,7 @@ impl<'a> Route<'a> {
             Self::Chat => "chat_completions",
             Self::Messages => "messages",
             Self::CountTokens => "count_tokens",
+            Self::Responses | Self::Response(_) => "responses",
             Self::Models | Self::Model(_) => "models",
             Self::Health | Self::Live | Self::Ready => "health",
             Self::Status => "status",
@@ -125,6 +134,13 @@ async fn route(
     match route {
         _ if request.method() == Method::OPTIONS => whole(record, preflight(methods, &request)),
         Route::Chat if post => chat::complete::<ChatCompletions>(app, live, request, record).await,
+        Route::Responses if post => chat::complete::<Responses>(app, live, request, record).await,
+        Route::Response(id) if get => {
+            either(record, kept(&live, &app.responses, request.headers(), id))
+        }
+        Route::Response(id) if request.method() == Method::DELETE => {
+            either(record, forget(&live, &app.responses, request.headers(), id))
+        }
         Route::Messages if post => chat::complete::<Messages>(app, live, request, record).await,
         Route::CountTokens if post => match count_tokens(&live, request, &mut record).await {
             Ok(response) => whole(record, response),
@@ -140,6 +156,8 @@ async fn route(
         Route::Chat
         | Route::Messages
         | Route::CountTokens
+        | Route::Responses
+        | Route::Response(_)
         | Route::Models
         | Route::Model(_)
         | Route::Health

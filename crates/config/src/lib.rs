@@ -91,6 +91,8 @@ pub struct Limits {
     pub hold: Duration,
     /// Resident memory above which new chat requests are refused, in bytes.
     pub memory: u64,
+    /// What answers of the Responses API may take that are kept, in bytes.
+    pub responses: u64,
     /// What a stream may hold between upstream and client, in bytes.
     pub stream_buffer: usize,
     /// Silence after which a stream gets a comment. None: never.

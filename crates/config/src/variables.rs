@@ -120,6 +120,11 @@ pub const VARIABLES: &[Variable] = &[
     ),
     v("MAX_BODY_MB", "32", "The largest request body, in MiB."),
     v(
+        "RESPONSES_STORE_MB",
+        "64",
+        "Memory for answers of the Responses API that later requests may follow, in MiB. 0 keeps none.",
+    ),
+    v(
         "STREAM_BUFFER_SIZE",
         "16384",
         "Bytes of an answer that a stream gathers before it waits for the client.",

@@ -64,6 +64,11 @@ impl Fold {
         })
     }
 
+    /// Whether a piece of this call has been gathered.
+    pub(crate) fn has_call(&self, index: u32) -> bool {
+        self.tool_calls.iter().any(|call| call.index == index)
+    }
+
     /// Bytes of text gathered so far.
     pub fn len(&self) -> usize {
         self.content.len() + self.reasoning.len()

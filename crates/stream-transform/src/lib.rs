@@ -34,6 +34,7 @@ pub mod messages;
 mod mode;
 mod models;
 mod request;
+pub mod responses;
 mod said;
 mod sink;
 mod sources;

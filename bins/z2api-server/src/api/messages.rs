@@ -12,7 +12,7 @@ use z2api_wire::anthropic::error::ErrorBody;
 use z2api_wire::anthropic::request::MessagesRequest;
 use z2api_wire::openai::request::ChatRequest;
 
-use crate::api::Api;
+use crate::api::{Api, Asker};
 use crate::body::{Response, json};
 use crate::error::ApiError;
 use crate::intake;
@@ -27,7 +27,7 @@ impl Api for Messages {
     const ID_PREFIX: &'static str = "msg_";
     const X_API_KEY: bool = true;
 
-    fn read(request: MessagesRequest) -> Result<(ChatRequest, Self), ApiError> {
+    fn read(request: MessagesRequest, _: &Asker<'_>) -> Result<(ChatRequest, Self), ApiError> {
         Ok((chat_request(request)?, Self))
     }
 
@@ -39,11 +39,11 @@ impl Api for Messages {
         }
     }
 
-    fn encoder(&self, id: &AnswerId) -> MessageEvents {
+    fn encoder(self, id: &AnswerId) -> MessageEvents {
         MessageEvents::new(id)
     }
 
-    fn whole(&self, answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, ApiError> {
+    fn whole(self, answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, ApiError> {
         message(answer, id).map_err(|error: BadArguments| ApiError::bad_arguments(&error))
     }
 

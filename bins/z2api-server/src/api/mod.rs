@@ -2,14 +2,26 @@
 //! written. Everything between is one path.
 
 mod messages;
+mod responses;
+
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use z2api_stream_transform::{AnswerId, Chunks, Encoder, Folded, ThinkMode, completion};
 use z2api_wire::openai::request::ChatRequest;
 
+use crate::auth::Caller;
 use crate::error::ApiError;
+use crate::responses_store::ResponseStore;
 
 pub(crate) use messages::{Messages, count_tokens};
+pub(crate) use responses::{Responses, forget, kept};
+
+/// Who asks, and what is kept for later requests of the same key.
+pub(crate) struct Asker<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) store: &'a Arc<ResponseStore>,
+}
 
 /// One API. Its value is what an answer must know of its request.
 pub(crate) trait Api: Sized + Send + 'static {
@@ -23,7 +35,7 @@ pub(crate) trait Api: Sized + Send + 'static {
     const X_API_KEY: bool = false;
 
     /// Reads the request as a chat.
-    fn read(request: Self::Request) -> Result<(ChatRequest, Self), ApiError>;
+    fn read(request: Self::Request, asker: &Asker<'_>) -> Result<(ChatRequest, Self), ApiError>;
 
     /// The thinking mode in which this API can answer, if the client or the settings want `mode`.
     fn mode(mode: ThinkMode) -> ThinkMode {
@@ -31,10 +43,10 @@ pub(crate) trait Api: Sized + Send + 'static {
     }
 
     /// Begins the stream of the answer `id`.
-    fn encoder(&self, id: &AnswerId) -> Self::Encoder;
+    fn encoder(self, id: &AnswerId) -> Self::Encoder;
 
     /// Writes the answer in one piece, as JSON; or tells why this API has no words for it.
-    fn whole(&self, answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, ApiError>;
+    fn whole(self, answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, ApiError>;
 
     /// Writes an error, as JSON.
     fn error(error: &ApiError) -> Vec<u8> {
@@ -52,16 +64,16 @@ impl Api for ChatCompletions {
     type Encoder = Chunks;
     const ID_PREFIX: &'static str = "chatcmpl-";
 
-    fn read(request: ChatRequest) -> Result<(ChatRequest, Self), ApiError> {
+    fn read(request: ChatRequest, _: &Asker<'_>) -> Result<(ChatRequest, Self), ApiError> {
         let include_usage = request.stream_options.and_then(|options| options.include_usage);
         Ok((request, Self { include_usage: include_usage.unwrap_or(false) }))
     }
 
-    fn encoder(&self, id: &AnswerId) -> Chunks {
+    fn encoder(self, id: &AnswerId) -> Chunks {
         Chunks::new(id, self.include_usage)
     }
 
-    fn whole(&self, answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, ApiError> {
+    fn whole(self, answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, ApiError> {
         Ok(completion(answer, id))
     }
 }

@@ -84,6 +84,7 @@ fn limits(from: &mut Reader<'_>, request: Duration) -> Limits {
     let interval = from.seconds("CONNECTION_CHECK_INTERVAL", 20, 1..=3600);
     Limits {
         body: from.count("MAX_BODY_MB", 32, 1..=1024) * 1024 * 1024,
+        responses: from.count("RESPONSES_STORE_MB", 64, 0..=65_536) as u64 * 1024 * 1024,
         request,
         hold: from.millis("MAX_CONNECTION_TIME", 600_000, 1..=86_400_000),
         memory: from.count("MEMORY_LIMIT_MB", 2048, 16..=16_777_216) as u64 * 1024 * 1024,

@@ -61,6 +61,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("QUEUE_TIMEOUT", "0", "must be a whole number from 1 to 3600000 (milliseconds)"),
     ("MAX_CONNECTION_TIME", "-5", "must be a whole number from 1 to 86400000 (milliseconds)"),
     ("MEMORY_LIMIT_MB", "15", "must be a whole number from 16 to 16777216"),
+    ("RESPONSES_STORE_MB", "-1", "must be a whole number from 0 to 65536"),
     ("MAX_BODY_MB", "1e3", "must be a whole number from 1 to 1024"),
     ("STREAM_BUFFER_SIZE", "16k", "must be a whole number from 1024 to 16777216"),
     ("DISABLE_CONNECTION_CHECK", "ja", FLAG),

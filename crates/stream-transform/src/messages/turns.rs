@@ -123,7 +123,10 @@ impl Gathered {
         if only_results {
             return;
         }
-        let content = (!parts.is_empty() || calls.is_empty()).then_some(Content::Parts(parts));
+        let content = match parts.is_empty() {
+            true => calls.is_empty().then(|| Content::Text(String::new())),
+            false => Some(Content::Parts(parts)),
+        };
         messages.push(Message {
             role,
             content,

@@ -4,6 +4,7 @@ pub mod error;
 mod message;
 pub mod models;
 pub mod request;
+pub mod responses;
 mod search;
 pub(crate) mod stream;
 pub mod tools;

@@ -1,0 +1,125 @@
+//! `POST /v1/responses`, and the answers that are kept for a while.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use z2api_stream_transform::responses::{
+    Asked, Frame, OnWhole, ResponseEvents, answer_turn, chat_request, response,
+};
+use z2api_stream_transform::{AnswerId, Fold, Folded, ThinkMode};
+use z2api_wire::openai::request::{ChatRequest, Message};
+use z2api_wire::openai::responses::ResponsesRequest;
+
+use crate::api::{Api, Asker};
+use crate::body::{Response, json, json_bytes};
+use crate::error::ApiError;
+use crate::live::Live;
+use crate::responses_store::{Kept, ResponseStore};
+
+/// `POST /v1/responses`.
+pub(crate) struct Responses {
+    frame: Frame,
+    keep: Option<Keep>,
+}
+
+/// What it takes to keep the answer.
+struct Keep {
+    store: Arc<ResponseStore>,
+    owner: [u8; 32],
+    conversation: Vec<Message>,
+}
+
+impl Api for Responses {
+    type Request = ResponsesRequest;
+    type Encoder = ResponseEvents;
+    const ID_PREFIX: &'static str = "resp_";
+
+    fn read(
+        mut request: ResponsesRequest,
+        asker: &Asker<'_>,
+    ) -> Result<(ChatRequest, Self), ApiError> {
+        let owner = asker.caller.digest();
+        let earlier = match &request.previous_response_id {
+            None => Vec::new(),
+            Some(id) => {
+                let kept = asker.store.get(id, &owner).ok_or_else(ApiError::nothing_to_follow)?;
+                kept.conversation.clone()
+            }
+        };
+        let Asked { chat, conversation } = chat_request(&mut request, earlier)?;
+        let wanted = request.store.unwrap_or(true);
+        let keep = wanted.then(|| Keep { store: asker.store.clone(), owner, conversation });
+        Ok((chat, Self { frame: Frame::new(request), keep }))
+    }
+
+    /// Thinking has items of its own, or is left out.
+    fn mode(mode: ThinkMode) -> ThinkMode {
+        match mode {
+            ThinkMode::Strip => ThinkMode::Strip,
+            ThinkMode::Think | ThinkMode::Raw | ThinkMode::Reasoning => ThinkMode::Reasoning,
+        }
+    }
+
+    fn encoder(self, id: &AnswerId) -> ResponseEvents {
+        let Self { frame, keep } = self;
+        let id_of_kept = id.id.clone();
+        let on_whole = keep.map(|keep| -> OnWhole {
+            Box::new(move |whole: &Fold, json: &[u8]| {
+                if let Some(answer) = whole.whole() {
+                    keep.keep(id_of_kept, answer, json);
+                }
+            })
+        });
+        ResponseEvents::new(frame.named(id), on_whole)
+    }
+
+    fn whole(self, answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, ApiError> {
+        let json = response(&self.frame.named(id), answer);
+        if let Some(keep) = self.keep {
+            keep.keep(id.id.clone(), answer, &json);
+        }
+        Ok(json)
+    }
+}
+
+impl Keep {
+    fn keep(self, id: String, answer: Folded<'_>, json: &[u8]) {
+        let Self { store, owner, mut conversation } = self;
+        conversation.push(answer_turn(answer));
+        store.keep(id, Kept { owner, json: Bytes::copy_from_slice(json), conversation });
+    }
+}
+
+/// `GET /v1/responses/{id}`.
+pub(crate) fn kept(
+    live: &Live,
+    store: &ResponseStore,
+    headers: &HeaderMap,
+    id: &str,
+) -> Result<Response, ApiError> {
+    let caller = live.keys.check(headers)?;
+    let kept = store.get(id, &caller.digest()).ok_or_else(ApiError::no_such_response)?;
+    Ok(json_bytes(StatusCode::OK, kept.json.to_vec()))
+}
+
+/// `DELETE /v1/responses/{id}`.
+pub(crate) fn forget(
+    live: &Live,
+    store: &ResponseStore,
+    headers: &HeaderMap,
+    id: &str,
+) -> Result<Response, ApiError> {
+    #[derive(Serialize)]
+    struct Deleted<'a> {
+        id: &'a str,
+        object: &'static str,
+        deleted: bool,
+    }
+    let caller = live.keys.check(headers)?;
+    if !store.forget(id, &caller.digest()) {
+        return Err(ApiError::no_such_response());
+    }
+    Ok(json(StatusCode::OK, &Deleted { id, object: "response", deleted: true }))
+}
