@@ -12,8 +12,9 @@ use z2api_stream_transform::{
     AnswerId, Chunks, Encoder, Fold, Options, ThinkMode, Transform, completion,
 };
 use z2api_tests::{Case, Ends, cases};
+use z2api_wire::decode::EventDecoder;
 use z2api_wire::event::{Dialect, Event};
-use z2api_wire::{Malformed, openai, sse, zai};
+use z2api_wire::{Malformed, sse};
 
 fn id() -> AnswerId {
     AnswerId { id: "chatcmpl-0".into(), created: 1, model: "GLM-4.5".into() }
@@ -21,14 +22,8 @@ fn id() -> AnswerId {
 
 fn events(dialect: Dialect, reads: &[&[u8]]) -> Vec<Event<'static>> {
     let mut events = Vec::new();
-    let mut decoder = sse::Decoder::default();
-    let mut each = |data: &str| {
-        let mut emit = |event: Event<'_>| events.push(event.into_owned());
-        match dialect {
-            Dialect::ZaiWeb => zai::decode(data, &mut emit),
-            Dialect::OpenAi => openai::decode(data, &mut emit),
-        }
-    };
+    let (mut decoder, mut decode) = (sse::Decoder::default(), EventDecoder::new(dialect));
+    let mut each = |data: &[u8]| decode.decode(data, &mut |event| events.push(event.into_owned()));
     for read in reads {
         decoder.feed::<Malformed>(read, &mut each).expect("a readable stream");
     }

@@ -3,9 +3,10 @@
 use z2api_stream_transform::{
     Annotation, AnswerId, Chunks, Encoder, Options, Sink, ThinkMode, Transform,
 };
+use z2api_wire::Malformed;
+use z2api_wire::decode::EventDecoder;
 use z2api_wire::event::{Dialect, Event, FinishReason, ToolCallDelta, Usage};
 use z2api_wire::sse::Decoder;
-use z2api_wire::{Malformed, openai, zai};
 
 /// An answer's id as the gateway makes them.
 pub fn id() -> AnswerId {
@@ -18,13 +19,14 @@ pub fn id() -> AnswerId {
 
 /// Bytes in, bytes out: each read is decoded, transformed, and taken as one frame. Answers how
 /// many bytes went out.
+#[inline(never)]
 pub fn whole(dialect: Dialect, mode: ThinkMode, reads: &[&[u8]]) -> usize {
     let mut transform = Transform::new(Options::new(dialect, mode));
     let mut chunks = Chunks::new(&id(), false);
-    let mut decoder = Decoder::default();
+    let mut decoders = Decoders::new(dialect);
     let mut out = 0;
     for read in reads {
-        feed(dialect, &mut decoder, read, &mut |event| {
+        decoders.feed(read, &mut |event| {
             let _ = transform.push(&event, &mut chunks).expect("a good event");
         });
         if !chunks.is_empty() {
@@ -36,10 +38,10 @@ pub fn whole(dialect: Dialect, mode: ThinkMode, reads: &[&[u8]]) -> usize {
 
 /// Bytes in, events out. Answers how many.
 pub fn decode(dialect: Dialect, reads: &[&[u8]]) -> usize {
-    let mut decoder = Decoder::default();
+    let mut decoders = Decoders::new(dialect);
     let mut count = 0;
     for read in reads {
-        feed(dialect, &mut decoder, read, &mut |event| {
+        decoders.feed(read, &mut |event| {
             std::hint::black_box(&event);
             count += 1;
         });
@@ -74,16 +76,26 @@ pub fn encode(pieces: &[&str], per_frame: usize) -> usize {
 /// The events of a stream, copied.
 pub fn events(dialect: Dialect, bytes: &[u8]) -> Vec<Event<'static>> {
     let mut events = Vec::new();
-    feed(dialect, &mut Decoder::default(), bytes, &mut |event| events.push(event.into_owned()));
+    Decoders::new(dialect).feed(bytes, &mut |event| events.push(event.into_owned()));
     events
 }
 
-fn feed(dialect: Dialect, decoder: &mut Decoder, read: &[u8], each: &mut impl FnMut(Event<'_>)) {
-    let decoded = decoder.feed::<Malformed>(read, &mut |data| match dialect {
-        Dialect::ZaiWeb => zai::decode(data, each),
-        Dialect::OpenAi => openai::decode(data, each),
-    });
-    decoded.expect("a good stream");
+/// Both decoders of a stream.
+struct Decoders {
+    sse: Decoder,
+    events: EventDecoder,
+}
+
+impl Decoders {
+    fn new(dialect: Dialect) -> Self {
+        Self { sse: Decoder::default(), events: EventDecoder::new(dialect) }
+    }
+
+    fn feed(&mut self, read: &[u8], each: &mut impl FnMut(Event<'_>)) {
+        let Self { sse, events } = self;
+        let decoded = sse.feed::<Malformed>(read, &mut |data| events.decode(data, each));
+        decoded.expect("a good stream");
+    }
 }
 
 /// A sink that only counts.

@@ -3,6 +3,7 @@
 
 mod gateway;
 mod http;
+pub mod reference;
 mod said;
 mod streams;
 

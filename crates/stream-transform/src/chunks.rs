@@ -17,7 +17,7 @@ use crate::sink::{Annotation, AnswerId, Sink};
 #[derive(Debug)]
 pub struct Chunks {
     out: BytesMut,
-    /// A chunk from `data: ` to just before its `choices`.
+    /// A chunk from `data: ` to the brace that opens its delta; it ends with [`DELTA`].
     head: Vec<u8>,
     include_usage: bool,
     /// The field whose string is being written.
@@ -29,6 +29,12 @@ enum Field {
     Content,
     Reasoning,
 }
+
+/// From the fields that are the same in all chunks to what the delta holds.
+const DELTA: &[u8] = b",\"choices\":[{\"index\":0,\"delta\":{";
+/// What follows a delta that is not the last.
+const GO_ON: &[u8] = b"},\"logprobs\":null,\"finish_reason\":null}]}\n\n";
+const GO_ON_USAGE: &[u8] = b"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n";
 
 impl Chunks {
     /// Begins the stream of the answer `id`. With `include_usage` each chunk has a `usage`, null
@@ -51,6 +57,7 @@ impl Chunks {
         // Writing strings and numbers into memory cannot fail.
         serde_json::to_writer(&mut line, &head).expect("a chunk's head is JSON");
         line.pop();
+        line.extend_from_slice(DELTA);
         let mut chunks = Self { out: BytesMut::new(), head: line, include_usage, open: None };
         chunks.begin(b"\"role\":\"assistant\",\"content\":\"\"");
         chunks.end(None);
@@ -60,22 +67,20 @@ impl Chunks {
     fn begin(&mut self, delta: &[u8]) {
         self.out.reserve(self.head.len() + delta.len() + 96);
         self.out.put_slice(&self.head);
-        self.out.put_slice(b",\"choices\":[{\"index\":0,\"delta\":{");
         self.out.put_slice(delta);
     }
 
     fn end(&mut self, reason: Option<FinishReason>) {
-        self.out.put_slice(b"},\"logprobs\":null,\"finish_reason\":");
         match reason {
-            None => self.out.put_slice(b"null"),
+            None => self.out.put_slice(if self.include_usage { GO_ON_USAGE } else { GO_ON }),
             Some(reason) => {
-                self.out.put_u8(b'"');
+                self.out.put_slice(b"},\"logprobs\":null,\"finish_reason\":\"");
                 self.out.put_slice(reason.as_str().as_bytes());
-                self.out.put_u8(b'"');
+                let usage: &[u8] =
+                    if self.include_usage { b"\"}],\"usage\":null}\n\n" } else { b"\"}]}\n\n" };
+                self.out.put_slice(usage);
             }
         }
-        let usage: &[u8] = if self.include_usage { b"}],\"usage\":null}\n\n" } else { b"}]}\n\n" };
-        self.out.put_slice(usage);
     }
 
     fn string(&mut self, field: Field, text: &str) {
@@ -178,7 +183,7 @@ impl Sink for Chunks {
         self.begin(b"");
         self.end(Some(reason));
         if let (true, Some(usage)) = (self.include_usage, usage) {
-            self.out.put_slice(&self.head);
+            self.out.put_slice(&self.head[..self.head.len() - DELTA.len()]);
             self.out.put_slice(b",\"choices\":[],\"usage\":");
             let usage = serde_json::to_vec(usage).expect("usage is JSON");
             self.out.put_slice(&usage);

@@ -29,7 +29,7 @@ impl Citations {
         sources: &mut Sources,
         out: &mut impl FnMut(&str, Option<&Source>),
     ) {
-        if self.held.is_empty() && !text.contains(OPEN) {
+        if self.held.is_empty() && (text.is_ascii() || !text.contains(OPEN)) {
             return out(text, None);
         }
         self.held.push_str(text);

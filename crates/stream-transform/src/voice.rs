@@ -39,7 +39,7 @@ struct Content {
 
 impl Content {
     fn say(&mut self, text: &str, sink: &mut impl Sink) {
-        self.chars += text.chars().count();
+        self.chars += if text.is_ascii() { text.len() } else { text.chars().count() };
         sink.content(text);
     }
 }

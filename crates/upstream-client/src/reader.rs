@@ -4,6 +4,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use z2api_wire::Malformed;
+use z2api_wire::decode::EventDecoder;
 use z2api_wire::event::{Dialect, Event};
 use z2api_wire::sse::Decoder;
 
@@ -34,6 +35,7 @@ pub(crate) struct Reader {
     /// Bytes that were read and not yet decoded.
     first: Bytes,
     decoder: Decoder,
+    events: EventDecoder,
     seen: Seen,
     outcome: Option<Result<(), Error>>,
     dialect: Dialect,
@@ -73,6 +75,7 @@ impl Reader {
             body: Some(body),
             first,
             decoder: Decoder::new(max_event),
+            events: EventDecoder::new(dialect),
             seen: Seen::default(),
             outcome: None,
             dialect,
@@ -151,10 +154,10 @@ impl Reader {
         handed: &mut Handed,
         each: &mut dyn FnMut(Event<'_>),
     ) {
-        let Self { decoder, seen, outcome, dialect, token, .. } = self;
+        let Self { decoder, events, seen, outcome, dialect, token, .. } = self;
         let dialect = *dialect;
-        let mut on_data = |data: &str| {
-            dialect::decode(dialect, data, &mut |event| {
+        let mut on_data = |data: &[u8]| {
+            events.decode(data, &mut |event| {
                 if outcome.is_some() {
                     return;
                 }

@@ -5,13 +5,13 @@
 //! the bytes it was decoded from:
 //!
 //! ```
-//! use z2api_wire::{event::{Event, Phase}, sse, zai};
+//! use z2api_wire::{decode::EventDecoder, event::{Dialect, Event, Phase}, sse};
 //!
 //! let bytes = b"data: {\"type\":\"chat:completion\",\"data\":{\"delta_content\":\"Hi\",\"phase\":\"answer\"}}\n\n";
-//! let mut decoder = sse::Decoder::default();
+//! let (mut decoder, mut events) = (sse::Decoder::default(), EventDecoder::new(Dialect::ZaiWeb));
 //! let mut seen = Vec::new();
 //! decoder.feed(bytes, &mut |data| {
-//!     zai::decode(data, &mut |event| seen.push(event.into_owned()))?;
+//!     events.decode(data, &mut |event| seen.push(event.into_owned()))?;
 //!     Ok::<(), z2api_wire::Malformed>(())
 //! }).unwrap();
 //! assert_eq!(seen, [Event::Text { phase: Phase::Answer, text: "Hi".into() }]);
@@ -19,11 +19,13 @@
 
 pub mod anthropic;
 pub mod chat;
+pub mod decode;
 pub mod event;
 pub mod fault;
 pub mod json;
 pub mod openai;
 pub mod sse;
+pub mod string;
 mod text;
 pub mod zai;
 

@@ -2,10 +2,10 @@
 //!
 //! Follows the event-stream format of the WHATWG HTML standard: lines end with LF, CR or CRLF, a
 //! leading byte-order mark is skipped, `data` lines of one event are joined by LF, comments and
-//! other fields are passed over. One difference: an event is also dispatched at the end of the
+//! other fields are passed over. Whether the data is text is not looked at. One difference: an event is also dispatched at the end of the
 //! stream ([`Decoder::finish`]), since the upstream does not always close its last one.
 
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 
 use crate::Malformed;
 
@@ -48,25 +48,27 @@ impl Decoder {
     /// Takes the next bytes and hands the data of each event they complete to `each`.
     ///
     /// # Errors
-    /// [`Malformed`] for an event that is too large or not UTF-8, and whatever `each` answers.
+    /// [`Malformed::TooLarge`], and whatever `each` answers.
     /// The decoder is of no use after an error.
     pub fn feed<E: From<Malformed>>(
         &mut self,
         bytes: &[u8],
-        each: &mut impl FnMut(&str) -> Result<(), E>,
+        each: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut rest = bytes;
-        // The data line of an event that is whole in `bytes` is handed on without a copy.
-        let mut whole: Option<&[u8]> = None;
         while !rest.is_empty() {
-            if self.after_cr {
-                self.after_cr = false;
-                if rest[0] == b'\n' {
-                    rest = &rest[1..];
-                    continue;
-                }
+            if self.between_events()
+                && let Some((data, tail)) = whole_event(rest)
+            {
+                each(self.bounded(data)?)?;
+                rest = tail;
+                continue;
             }
-            let Some(end) = find_line_end(rest) else {
+            if std::mem::take(&mut self.after_cr) && rest[0] == b'\n' {
+                rest = &rest[1..];
+                continue;
+            }
+            let Some(end) = memchr2(b'\n', b'\r', rest) else {
                 if self.line.len() + rest.len() > self.max_event {
                     return Err(Malformed::TooLarge(self.max_event).into());
                 }
@@ -74,29 +76,17 @@ impl Decoder {
                 break;
             };
             self.after_cr = rest[end] == b'\r';
-            let (part, tail) = (&rest[..end], &rest[end + 1..]);
-            rest = tail;
-            if self.line.is_empty() && !self.at_start {
-                if part.is_empty() {
-                    self.dispatch(whole.take(), each)?;
-                } else if let Some(value) = data_of(part) {
-                    if self.has_data || whole.is_some() {
-                        self.join(whole.take())?;
-                        self.join(Some(value))?;
-                    } else {
-                        whole = Some(value);
-                    }
-                }
+            if self.line.is_empty() {
+                self.line(&rest[..end], each)?;
             } else {
-                self.join(whole.take())?;
                 let mut line = std::mem::take(&mut self.line);
-                line.extend_from_slice(part);
-                self.slow_line(&line, each)?;
+                line.extend_from_slice(&rest[..end]);
+                self.line(&line, each)?;
                 line.clear();
                 self.line = line;
             }
+            rest = &rest[end + 1..];
         }
-        self.join(whole)?;
         Ok(())
     }
 
@@ -106,30 +96,37 @@ impl Decoder {
     /// As [`Decoder::feed`].
     pub fn finish<E: From<Malformed>>(
         &mut self,
-        each: &mut impl FnMut(&str) -> Result<(), E>,
+        each: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let line = std::mem::take(&mut self.line);
         if !line.is_empty() {
-            self.slow_line(&line, each)?;
+            self.line(&line, each)?;
         }
-        self.dispatch(None, each)
+        self.dispatch(each)
     }
 
-    /// A line that arrived in parts, or the first line of the stream.
-    fn slow_line<E: From<Malformed>>(
+    /// Nothing of an event has arrived, so that one in a single piece needs no copy.
+    fn between_events(&self) -> bool {
+        self.line.is_empty() && !self.has_data && !self.after_cr && !self.at_start
+    }
+
+    fn line<E: From<Malformed>>(
         &mut self,
         mut line: &[u8],
-        each: &mut impl FnMut(&str) -> Result<(), E>,
+        each: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         if self.at_start {
             self.at_start = false;
             line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
         }
-        if line.is_empty() { self.dispatch(None, each) } else { Ok(self.join(data_of(line))?) }
+        match data_of(line) {
+            _ if line.is_empty() => self.dispatch(each),
+            Some(value) => Ok(self.join(value)?),
+            None => Ok(()),
+        }
     }
 
-    fn join(&mut self, value: Option<&[u8]>) -> Result<(), Malformed> {
-        let Some(value) = value else { return Ok(()) };
+    fn join(&mut self, value: &[u8]) -> Result<(), Malformed> {
         if self.data.len() + value.len() > self.max_event {
             return Err(Malformed::TooLarge(self.max_event));
         }
@@ -143,42 +140,42 @@ impl Decoder {
 
     fn dispatch<E: From<Malformed>>(
         &mut self,
-        whole: Option<&[u8]>,
-        each: &mut impl FnMut(&str) -> Result<(), E>,
+        each: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        if let Some(data) = whole {
-            return each(utf8(data, self.max_event)?);
-        }
         if !std::mem::take(&mut self.has_data) {
             return Ok(());
         }
         let mut data = std::mem::take(&mut self.data);
-        let outcome = utf8(&data, self.max_event).map_err(E::from).and_then(&mut *each);
+        let outcome = self.bounded(&data).map_err(E::from).and_then(&mut *each);
         data.clear();
         self.data = data;
         outcome
     }
+
+    fn bounded<'a>(&self, data: &'a [u8]) -> Result<&'a [u8], Malformed> {
+        if data.len() > self.max_event {
+            Err(Malformed::TooLarge(self.max_event))
+        } else {
+            Ok(data)
+        }
+    }
 }
 
-/// The upstream ends lines with LF; a CR can only stand before it or in its place.
-fn find_line_end(bytes: &[u8]) -> Option<usize> {
-    if bytes.first() == Some(&b'\n') { Some(0) } else { memchr2(b'\n', b'\r', bytes) }
+/// The data of an event that is all there in one `data` line, and what follows the event. Lines
+/// must end with LF alone, as the upstream's do.
+fn whole_event(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let value = bytes.strip_prefix(b"data:")?;
+    let (line, tail) = value.split_at(memchr2(b'\n', b'\r', value)?);
+    Some((line.strip_prefix(b" ").unwrap_or(line), tail.strip_prefix(b"\n\n")?))
 }
 
 /// The value of a `data` field, without the one space that may follow the colon.
 fn data_of(line: &[u8]) -> Option<&[u8]> {
-    let (name, value) = match memchr(b':', line) {
-        Some(colon) => (&line[..colon], &line[colon + 1..]),
-        None => (line, &line[line.len()..]),
-    };
-    (name == b"data").then(|| value.strip_prefix(b" ").unwrap_or(value))
-}
-
-fn utf8(data: &[u8], max_event: usize) -> Result<&str, Malformed> {
-    if data.len() > max_event {
-        return Err(Malformed::TooLarge(max_event));
+    match line.strip_prefix(b"data")? {
+        [] => Some(&[]),
+        [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
+        _other_name => None,
     }
-    std::str::from_utf8(data).map_err(|error| Malformed::NotUtf8(error.valid_up_to()))
 }
 
 #[cfg(test)]
@@ -190,8 +187,8 @@ mod tests {
     fn decode(reads: &[&[u8]]) -> Result<Vec<String>, Malformed> {
         let mut decoder = Decoder::new(64);
         let mut seen = Vec::new();
-        let mut each = |data: &str| {
-            seen.push(data.to_owned());
+        let mut each = |data: &[u8]| {
+            seen.push(String::from_utf8(data.to_vec()).expect("whole characters"));
             Ok::<(), Malformed>(())
         };
         for read in reads {
@@ -252,11 +249,6 @@ mod tests {
         assert_eq!(decode(&bytes), Err(Malformed::TooLarge(64)));
         let lines = b"data: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n".repeat(4);
         assert_eq!(decode(&[&lines]), Err(Malformed::TooLarge(64)));
-    }
-
-    #[test]
-    fn bytes_that_are_not_utf8_are_an_error() {
-        assert_eq!(decode(&[b"data: a\xFFb\n\n"]), Err(Malformed::NotUtf8(1)));
     }
 
     proptest! {

@@ -6,9 +6,8 @@ mod zai_web;
 
 use ::http::HeaderMap;
 use serde_json::value::RawValue;
-use z2api_wire::Malformed;
 use z2api_wire::chat::Chat;
-use z2api_wire::event::{Dialect, Event};
+use z2api_wire::event::Dialect;
 
 use crate::classify::Refusal;
 use crate::endpoint::Endpoint;
@@ -94,18 +93,6 @@ pub(crate) fn request(
     match endpoint.dialect {
         Dialect::ZaiWeb => zai_web::request(endpoint, chat, files),
         Dialect::OpenAi => openai::request(chat),
-    }
-}
-
-/// Reads the data of one SSE event.
-pub(crate) fn decode<'a>(
-    dialect: Dialect,
-    data: &'a str,
-    emit: &mut impl FnMut(Event<'a>),
-) -> Result<(), Malformed> {
-    match dialect {
-        Dialect::ZaiWeb => z2api_wire::zai::decode(data, emit),
-        Dialect::OpenAi => z2api_wire::openai::decode(data, emit),
     }
 }
 
