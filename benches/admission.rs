@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::{Builder, Runtime};
-use z2api_admission::{Admission, Settings};
+use z2api_admission::{Admission, Caller, Settings};
 
+/// How many keys they have between them.
+const KEYS: usize = 8;
 /// How many ask at once where permits are contended.
 const CALLERS: usize = 64;
 
@@ -24,11 +26,13 @@ fn runtime(threads: usize) -> Runtime {
 async fn take_and_return(admission: Admission, callers: usize, rounds: u64) -> Duration {
     let began = Instant::now();
     let share = rounds.div_ceil(callers as u64);
-    let tasks = (0..callers).map(|_| {
+    let tasks = (0..callers).map(|number| {
         let admission = admission.clone();
+        let caller = Caller::unlimited((number % KEYS) as u64);
         tokio::spawn(async move {
             for _ in 0..share {
-                drop(admission.admit().await.expect("room in the queue"));
+                let share = admission.share(&caller).expect("room in the queue");
+                drop(share.admit().await.expect("a permit"));
                 tokio::task::consume_budget().await;
             }
         })

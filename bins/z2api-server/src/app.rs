@@ -83,14 +83,19 @@ impl App {
             filter.set(&live.log.filter).map_err(BuildError::LogFilter)?;
         }
         self.live.store(Arc::new(live));
-        self.admission.set_limit(admission.max_in_flight);
-        self.admission.set_queue(admission.queue, admission.queue_timeout);
+        self.admission.set(admission);
         Ok(restart)
     }
 
     /// How many requests hold a slot.
     pub fn in_flight(&self) -> usize {
         self.admission.in_flight()
+    }
+
+    /// Takes no new work any more, and refuses what waits. What runs goes on.
+    pub(crate) fn drain(&self) {
+        self.admission.drain();
+        self.live().drain();
     }
 
     /// What the metrics read off at the moment of asking.

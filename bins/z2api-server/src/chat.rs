@@ -17,6 +17,7 @@ use crate::api::Api;
 use crate::app::App;
 use crate::body::{Body, Response, json_bytes};
 use crate::error::ApiError;
+use crate::feedback::Feedback;
 use crate::live::Live;
 use crate::question::{Question, ask};
 use crate::service::refuse_with;
@@ -37,7 +38,7 @@ pub(crate) async fn complete<A: Api>(
     };
     let waited = Instant::now();
     let of_model = live.models.get(&question.id.model).and_then(|model| live.limit_of(model));
-    let slot = match Slot::take(&app.admission, of_model, share).await {
+    let slot = match Slot::take(share, of_model, &question.caller).await {
         Ok(slot) => slot,
         Err(rejected) => return refuse::<A>(record, &rejected.into()),
     };
@@ -64,9 +65,9 @@ async fn stream<A: Api>(
     slot: Slot,
     mut record: RequestRecord,
 ) -> Response {
-    let Question { api, chat, options, id, .. } = question;
+    let Question { api, chat, options, id, feedback, .. } = question;
     let client = live.client.clone();
-    let mut opening: Opening = Box::pin(async move { client.chat(&chat).await });
+    let mut opening: Opening = Box::pin(async move { feedback.ask(&client, &chat).await });
     let opened = match live.limits.heartbeat {
         None => Some(opening.as_mut().await),
         Some(patience) => tokio::select! {
@@ -105,13 +106,14 @@ async fn whole<A: Api>(
 ) -> Response {
     let deadline = Instant::now() + live.limits.request.min(live.limits.hold);
     let mut out_of_time = app.out_of_time.subscribe();
-    let (mut transform, mut fold) = (Transform::new(question.options), Fold::default());
+    let Question { api, chat, options, id, feedback, .. } = question;
+    let (mut transform, mut fold) = (Transform::new(options), Fold::default());
     let mut kept = live.log.answers.then(String::new);
     let mut tee = Tee { sink: &mut fold, kept: kept.as_mut() };
     let outcome = tokio::select! {
         folded = timeout_at(
             deadline,
-            gather(&live.client, &question.chat, &mut transform, &mut tee, &mut record),
+            gather(&live.client, &feedback, &chat, &mut transform, &mut tee, &mut record),
         ) => folded.unwrap_or_else(|_| Err(ApiError::too_slow())),
         _ = out_of_time.wait_for(|over| *over) => Err(ApiError::shutting_down()),
     };
@@ -126,7 +128,7 @@ async fn whole<A: Api>(
     let Some(folded) = fold.whole() else {
         return refuse::<A>(record, &ApiError::internal());
     };
-    let completion = match question.api.whole(folded, &question.id) {
+    let completion = match api.whole(folded, &id) {
         Ok(completion) => completion,
         Err(error) => return refuse::<A>(record, &error),
     };
@@ -138,15 +140,17 @@ async fn whole<A: Api>(
 /// Asks, and folds the whole stream.
 async fn gather(
     client: &Client,
+    feedback: &Feedback,
     chat: &Chat,
     transform: &mut Transform,
     sink: &mut impl Sink,
     record: &mut RequestRecord,
 ) -> Result<(), ApiError> {
-    let Started { mut events, attempts, .. } = client.chat(chat).await.map_err(|failed| {
-        record.retries(failed.attempts.saturating_sub(1));
-        ApiError::from(&failed.error)
-    })?;
+    let Started { mut events, attempts, .. } =
+        feedback.ask(client, chat).await.map_err(|failed| {
+            record.retries(failed.attempts.saturating_sub(1));
+            ApiError::from(&failed.error)
+        })?;
     record.retries(attempts.saturating_sub(1));
     poll_fn(|cx| fold_ready(&mut events, cx, transform, sink)).await
 }

@@ -95,8 +95,7 @@ impl ApiError {
         Self::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
     }
 
-    pub(crate) fn over_share(what: &str, limit: u32, wait: Duration) -> Self {
-        let message = format!("This API key may make {limit} {what}.");
+    fn over_share(message: impl Into<String>, wait: Duration) -> Self {
         let status = StatusCode::TOO_MANY_REQUESTS;
         let error = Self::new(status, "rate_limit_error", "rate_limit_exceeded", message);
         Self { retry_after: Some(wait), ..error }
@@ -251,14 +250,30 @@ impl ApiError {
 
 impl From<Rejected> for ApiError {
     fn from(rejected: Rejected) -> Self {
+        let wait = rejected.retry_after;
         match rejected.reason {
             Reason::QueueFull => {
                 let message = "The gateway is full: all slots are taken and the queue is, too.";
-                Self::busy("server_full", message, rejected.retry_after)
+                Self::busy("server_full", message, wait)
+            }
+            Reason::WaitTooLong => {
+                let message = "The gateway is full: no slot can come free in time.";
+                Self::busy("server_full", message, wait)
             }
             Reason::QueueTimeout => {
                 let message = "The gateway is full: no slot came free in time.";
-                Self::busy("queue_timeout", message, rejected.retry_after)
+                Self::busy("queue_timeout", message, wait)
+            }
+            Reason::OverFairShare => {
+                let message = "The gateway is full, and this API key has more of its slots and \
+                               queue than the others.";
+                Self::over_share(message, wait)
+            }
+            Reason::OverConcurrent { limit } => {
+                Self::over_share(format!("This API key may make {limit} requests at once."), wait)
+            }
+            Reason::OverRate { limit } => {
+                Self::over_share(format!("This API key may make {limit} requests a minute."), wait)
             }
             Reason::Draining => Self::shutting_down(),
         }

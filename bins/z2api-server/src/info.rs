@@ -63,7 +63,7 @@ pub(crate) fn health(app: &App, live: &Live) -> Response {
             retry_delay: millis(retry.base),
             request_timeout: millis(live.limits.request),
             random_delay: format!("{}-{}ms", millis(retry.jitter_min), millis(retry.jitter_max)),
-            max_concurrent_connections: app.admission.limit(),
+            max_concurrent_connections: app.admission.ceiling(),
             stream_buffer_size: live.limits.stream_buffer,
             connection_check_enabled: live.limits.heartbeat.is_some(),
         },
@@ -174,7 +174,7 @@ fn status_of(app: &App, live: &Live) -> Status {
     const MIB: u64 = 1024 * 1024;
     Status {
         current_connections: app.in_flight(),
-        max_connections: app.admission.limit(),
+        max_connections: app.admission.ceiling(),
         memory_usage_mb: app.memory.resident().div_ceil(MIB),
         memory_limit_mb: live.limits.memory / MIB,
         total_requests: app.counters.total_requests(),

@@ -16,6 +16,7 @@ pub mod commands;
 mod cors;
 mod demo;
 mod error;
+mod feedback;
 mod info;
 mod intake;
 mod live;

@@ -40,7 +40,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// The settings of `config`; what `before` still has of use goes on: counts of keys in use,
+    /// The settings of `config`; what `before` still has of use goes on: limits of models,
     /// the upstream's connections and tokens, a key that was made up.
     pub(crate) fn new(mut config: Config, before: Option<&Self>) -> Result<Self, SettingsError> {
         let ceiling = memory_ceiling().unwrap_or(u64::MAX);
@@ -53,7 +53,7 @@ impl Live {
         };
         let same = before.filter(|before| before.upstream == config.upstream);
         Ok(Self {
-            keys: Keys::new(&keys, before.map(|before| &before.keys)),
+            keys: Keys::new(&keys),
             cors: Cors::new(config.cors_origins),
             client: match same {
                 Some(before) => before.client.clone(),
@@ -87,6 +87,11 @@ impl Live {
         self.model_limits.get(&model.zai_web)
     }
 
+    /// Admits nothing to the models that have limits of their own any more.
+    pub(crate) fn drain(&self) {
+        self.model_limits.values().for_each(Admission::drain);
+    }
+
     /// The variables whose change `new` brings without effect.
     pub(crate) fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
         let value = |settings: &[Effective], name: &str| {
@@ -108,9 +113,10 @@ fn model_limits(
     let limited = models.iter().filter_map(|model| Some((model, model.concurrency?.get())));
     let limits = limited.map(|(model, limit)| {
         let known = before.and_then(|before| before.limit_of(model));
+        let mut settings = settings;
+        settings.max_in_flight = limit;
         let admission = known.cloned().unwrap_or_else(|| Admission::new(settings));
-        admission.set_limit(limit);
-        admission.set_queue(settings.queue, settings.queue_timeout);
+        admission.set(settings);
         (model.zai_web.clone(), admission)
     });
     limits.collect()

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use http::header::HeaderValue;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
+use z2api_admission::Share;
 use z2api_observability::{Asked, RequestRecord};
 use z2api_stream_transform::{AnswerId, Options, Server, ThinkMode, Understood, chat_of};
 use z2api_upstream_client::Client;
@@ -14,8 +15,9 @@ use z2api_wire::openai::request::ChatRequest;
 
 use crate::api::{Api, Asker};
 use crate::app::App;
-use crate::auth::{Caller, Share};
+use crate::auth::Caller;
 use crate::error::ApiError;
+use crate::feedback::Feedback;
 use crate::intake;
 use crate::live::Live;
 use crate::service::user_agent;
@@ -30,6 +32,8 @@ pub(crate) struct Question<A> {
     pub(crate) stream: bool,
     /// Names of fields that were left out.
     pub(crate) ignored: Option<HeaderValue>,
+    pub(crate) caller: z2api_admission::Caller,
+    pub(crate) feedback: Feedback,
 }
 
 /// Everything before the request may cost something: who asks, whether there is room, and what
@@ -46,13 +50,13 @@ pub(crate) async fn ask<A: Api>(
         live.keys.check(request.headers())?
     };
     record.key(caller.masked(), caller.name());
-    app.admission.check()?;
+    let share = app.admission.share(&caller.in_admission())?;
     if app.memory.is_short(live.limits.memory) {
         return Err(ApiError::out_of_memory());
     }
-    let share = caller.take_share()?;
     let headers = request.headers().clone();
     let body = intake::read(request, live.limits.body).await?;
+    let size = body.len();
     let asker = Asker { caller: &caller, store: &app.responses };
     let (request, api) = A::read(intake::parse(body).await?, &asker)?;
     record.asked(asked(&request, &caller, &headers, live.log.messages));
@@ -75,7 +79,9 @@ pub(crate) async fn ask<A: Api>(
     let mut options = Options::new(dialect, mode);
     options.stop.clone_from(&chat.stop);
     let ignored = header_of(&ignored);
-    Ok((Question { api, chat, options, id, stream, ignored }, share))
+    let feedback = Feedback::new(&app.admission, &id.model, size);
+    let caller = caller.in_admission();
+    Ok((Question { api, chat, options, id, stream, ignored, caller, feedback }, share))
 }
 
 fn asked(

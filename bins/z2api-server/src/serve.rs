@@ -81,7 +81,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
         }
     }
     drop(listener);
-    app.admission.drain();
+    app.drain();
     draining.send_replace(true);
     let all_done = async { while connections.join_next().await.is_some() {} };
     tokio::pin!(all_done);

@@ -1,16 +1,13 @@
 //! What a request holds while it is in flight.
 
-use z2api_admission::{Admission, Permit, Rejected};
+use z2api_admission::{Admission, Caller, Permit, Rejected, Share};
 
-use crate::auth::Share;
-
-/// A permit of the gateway, one of the model if it has a limit of its own, and a share of the
-/// caller's. Whoever sends an answer owns it until the last byte; dropping it gives all back.
+/// A permit of the gateway, and one of the model if it has a limit of its own. Whoever sends an
+/// answer owns it until the last byte; dropping it gives all back.
 #[derive(Debug)]
 pub(crate) struct Slot {
     _permit: Permit,
     _of_model: Option<Permit>,
-    _share: Share,
 }
 
 impl Slot {
@@ -20,15 +17,15 @@ impl Slot {
     /// # Errors
     /// The first refusal.
     pub(crate) async fn take(
-        gateway: &Admission,
-        model: Option<&Admission>,
         share: Share,
+        model: Option<&Admission>,
+        caller: &Caller,
     ) -> Result<Self, Rejected> {
+        // The caller's own limits have been asked already: the share says so.
         let of_model = match model {
-            Some(model) => Some(model.admit().await?),
+            Some(model) => Some(model.share(&Caller::unlimited(caller.key))?.admit().await?),
             None => None,
         };
-        let permit = gateway.admit().await?;
-        Ok(Self { _permit: permit, _of_model: of_model, _share: share })
+        Ok(Self { _permit: share.admit().await?, _of_model: of_model })
     }
 }

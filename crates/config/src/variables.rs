@@ -109,6 +109,11 @@ pub const VARIABLES: &[Variable] = &[
     v("CONNECTION_QUEUE_SIZE", "500", "Chat requests that may wait for a slot. 0: none."),
     v("QUEUE_TIMEOUT", "10000", "Milliseconds a request may wait for a slot."),
     v(
+        "ADAPTIVE_CONCURRENCY",
+        "false",
+        "Let fewer chat requests than MAX_CONCURRENT_CONNECTIONS in while the upstream's first events come late or it answers 429.",
+    ),
+    v(
         "MAX_CONNECTION_TIME",
         "600000",
         "Milliseconds a request may hold its slot; then it ends with an error.",

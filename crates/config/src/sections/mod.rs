@@ -76,6 +76,7 @@ fn admission(from: &mut Reader<'_>) -> z2api_admission::Settings {
     settings.max_in_flight = from.count("MAX_CONCURRENT_CONNECTIONS", 1000, 1..=1_000_000);
     settings.queue = from.count("CONNECTION_QUEUE_SIZE", 500, 0..=1_000_000);
     settings.queue_timeout = from.millis("QUEUE_TIMEOUT", 10_000, 1..=3_600_000);
+    settings.adaptive = from.flag("ADAPTIVE_CONCURRENCY", false);
     settings
 }
 

@@ -59,6 +59,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("MAX_CONCURRENT_CONNECTIONS", "0", "must be a whole number from 1 to 1000000"),
     ("CONNECTION_QUEUE_SIZE", "many", "must be a whole number from 0 to 1000000"),
     ("QUEUE_TIMEOUT", "0", "must be a whole number from 1 to 3600000 (milliseconds)"),
+    ("ADAPTIVE_CONCURRENCY", "slow", FLAG),
     ("MAX_CONNECTION_TIME", "-5", "must be a whole number from 1 to 86400000 (milliseconds)"),
     ("MEMORY_LIMIT_MB", "15", "must be a whole number from 16 to 16777216"),
     ("RESPONSES_STORE_MB", "-1", "must be a whole number from 0 to 65536"),

@@ -1,0 +1,44 @@
+//! Tells admission how the upstream does, for a limit that follows it.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use tokio::time::Instant;
+use z2api_admission::Admission;
+use z2api_upstream_client::{Client, Error, Failed, Started};
+use z2api_wire::chat::Chat;
+
+/// Watches one request's way to its first event.
+#[derive(Debug)]
+pub(crate) struct Feedback {
+    admission: Admission,
+    class: u64,
+}
+
+impl Feedback {
+    /// Requests for the same model with a body of about the same size are of one class: they may
+    /// be expected to take about the same time.
+    pub(crate) fn new(admission: &Admission, model: &str, body: usize) -> Self {
+        let mut class = DefaultHasher::new();
+        (model, body.checked_ilog2()).hash(&mut class);
+        Self { admission: admission.clone(), class: class.finish() }
+    }
+
+    /// Asks the upstream, and tells what came of it.
+    pub(crate) async fn ask(&self, client: &Client, chat: &Chat) -> Result<Started, Failed> {
+        let asked = Instant::now();
+        let outcome = client.chat(chat).await;
+        match &outcome {
+            // With a second attempt in it, the time says nothing.
+            Ok(started) if started.attempts == 1 => {
+                self.admission.first_event(self.class, asked.elapsed());
+            }
+            Ok(_) => {}
+            Err(failed) => {
+                if matches!(failed.error, Error::RateLimited { .. }) {
+                    self.admission.refused_upstream();
+                }
+            }
+        }
+        outcome
+    }
+}
