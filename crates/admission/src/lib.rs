@@ -281,5 +281,7 @@ impl fmt::Debug for Share {
     }
 }
 
+#[cfg(all(test, loom))]
+mod loom;
 #[cfg(all(test, not(loom)))]
 mod tests;
