@@ -14,7 +14,7 @@ from pathlib import Path
 from tap import Tap
 
 KEY = "sk-client-check-0001"
-BINARIES = Path(os.environ.get("Z2API_BINARIES", "target/release")).resolve()
+BINARIES = Path(os.environ["Z2API_BINARIES"]).resolve()
 # Long enough for a loaded machine; only something that hangs takes so long.
 PATIENCE = 60
 
@@ -51,11 +51,13 @@ def simulator(folder):
 
 
 def gateway(folder, dialect, upstream, mode):
-    """With the mode of the README's table of clients. A retry would only hide an error."""
+    """With the mode of the README's table of clients, and a heartbeat after each second of silence. A
+    retry would only hide an error."""
     return Program(
         folder / f"gateway-{dialect}.log", "z2api-server",
         HOST="127.0.0.1", PORT="0", DEFAULT_KEY=KEY, THINK_TAGS_MODE=mode,
         UPSTREAM_URL=upstream, UPSTREAM_TOKEN="upstream-token-0001", MAX_RETRIES="0",
+        CONNECTION_CHECK_INTERVAL="1",
     )
 
 

@@ -32,6 +32,7 @@ use crate::{
 /// | `usage` | `{"prompt", "completion"}`, and `"cached"`, `"reasoning"` (`openai`) |
 /// | `finish` | the finish reason (`openai`) |
 /// | `piece` | so many characters come in one event |
+/// | `after_ms` | so long until the response head, of a refusal too |
 /// | `pace_ms` | so long between two events |
 /// | `refuse` | no answer but `{"status", "code", "message", "retry_after"}` |
 /// | `fail_after` | an error event after so many events |
@@ -56,8 +57,9 @@ impl Plan for Prompted {
 }
 
 fn grant(wish: &Wish, dialect: Dialect, body: &Value) -> Script {
+    let begins_after = Duration::from_millis(wish.after_ms);
     if let Some(refusal) = &wish.refuse {
-        return refuse(refusal, dialect);
+        return refuse(refusal, dialect).head_after(begins_after);
     }
     let (mut events, failure) = match dialect {
         Dialect::ZaiWeb => (web::events(wish, &Asked::of_web(body)), web::failure()),
@@ -67,7 +69,8 @@ fn grant(wish: &Wish, dialect: Dialect, body: &Value) -> Script {
         events.truncate(after);
         events.push(failure);
     }
-    let script = Script::events(events).pace(Duration::from_millis(wish.pace_ms));
+    let pace = Duration::from_millis(wish.pace_ms);
+    let script = Script::events(events).head_after(begins_after).pace(pace);
     match (wish.cut_after, wish.stall_after) {
         (Some(writes), _) => script.cut_after(writes),
         (None, Some(writes)) => script.stall_after(writes),

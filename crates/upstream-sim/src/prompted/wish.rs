@@ -18,6 +18,7 @@ pub(super) struct Wish {
     pub(super) usage: Usage,
     pub(super) finish: Option<String>,
     pub(super) piece: Option<usize>,
+    pub(super) after_ms: u64,
     pub(super) pace_ms: u64,
     pub(super) refuse: Option<Refusal>,
     pub(super) fail_after: Option<usize>,
