@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import { APICallError, generateText, jsonSchema, stepCountIs, streamText, tool } from 'ai';
+import { APICallError, Output, generateText, jsonSchema, stepCountIs, streamText, tool } from 'ai';
 import {
-  asked, calls, inEachDialect, parameters, pixel, prompt, said, scene, shown, thought, untilClosed,
+  asked, calls, inEachDialect, parameters, pixel, prompt, said, scene, shown, slow, thought, untilClosed,
 } from './scene.mjs';
 
 inEachDialect((dialect, baseURL) => {
@@ -78,6 +78,17 @@ inEachDialect((dialect, baseURL) => {
       await assert.rejects(generate('GLM-4.5', { prompt: text }), { statusCode: 502 });
     });
   }
+
+  test('heartbeats are passed over', async () => {
+    assert.equal(await stream('GLM-4.5', { prompt: prompt(slow) }).text, said);
+  });
+
+  test('an object is read from a JSON answer', async () => {
+    const output = Output.object({ schema: jsonSchema(parameters) });
+    const asking = generate('GLM-4.5', { prompt: prompt({ say: '{"port": "Brest"}' }), output });
+    if (dialect === 'zai-web') await assert.rejects(asking, { statusCode: 400, message: /`response_format`/ });
+    else assert.deepEqual((await asking).output, { port: 'Brest' });
+  });
 
   test("an aborted stream ends the upstream's answer", async () => {
     const text = prompt({ say: said, stall_after: 4 });

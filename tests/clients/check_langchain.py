@@ -7,8 +7,9 @@ import pytest
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
+from pydantic import BaseModel
 from scene import (
-    CALLS, HEARD, KEY, MODE, PIXEL, SAID, STALLED, THOUGHT, asked, prompt, shown, until_closed,
+    CALLS, HEARD, KEY, MODE, PIXEL, SAID, SLOW, STALLED, THOUGHT, asked, prompt, shown, until_closed,
 )
 
 
@@ -103,6 +104,23 @@ def test_an_answer_that_breaks_off_raises(model, wish):
         heard.extend(model().stream(prompt(say=SAID, **wish)))
     with pytest.raises(openai.APIError):
         model().invoke(prompt(say=SAID, **wish))
+
+
+def test_heartbeats_are_passed_over(model):
+    assert put_together(model().stream(prompt(**SLOW))).content == SAID
+
+
+def test_a_json_answer_is_read(model, dialect):
+    class Tide(BaseModel):
+        height: str
+
+    reader = model().with_structured_output(Tide, method="json_mode")
+    text = prompt(say='{"height": "high"}')
+    if dialect == "zai-web":
+        with pytest.raises(openai.BadRequestError, match="response_format"):
+            reader.invoke(text)
+    else:
+        assert reader.invoke(text) == Tide(height="high")
 
 
 def test_a_cancelled_task_ends_the_upstreams_answer(model):

@@ -7,7 +7,7 @@ import litellm
 import openai
 import pytest
 from scene import (
-    CALLS, HEARD, KEY, MODE, PIXEL, SAID, STALLED, THOUGHT, TOOL, asked, prompt, shown, until_closed,
+    CALLS, HEARD, KEY, MODE, PIXEL, SAID, SLOW, STALLED, THOUGHT, TOOL, asked, prompt, shown, until_closed,
 )
 
 litellm.num_retries = 0
@@ -108,6 +108,10 @@ def test_an_answer_that_breaks_off_raises(complete, wish):
     assert heard and all(choice.finish_reason is None for choice in heard)
     with pytest.raises(openai.APIError):
         complete(prompt(say=SAID, **wish))
+
+
+def test_heartbeats_are_passed_over(complete):
+    assert told(litellm.stream_chunk_builder(list(complete(prompt(**SLOW), stream=True)))) == (SAID, "")
 
 
 def test_a_cancelled_task_ends_the_upstreams_answer(base_url):

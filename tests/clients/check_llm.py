@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from scene import CALLS, KEY, MODE, PIXEL, SAID, STALLED, THOUGHT, asked, prompt, shown, until_closed
+from scene import CALLS, KEY, MODE, PIXEL, SAID, SLOW, STALLED, THOUGHT, asked, prompt, shown, until_closed
 
 LLM = Path(sys.executable).parent / "llm"
 MODELS = """
@@ -100,6 +100,10 @@ def test_an_image_reaches_a_model_that_sees(llm, dialect, tmp_path):
     assert (code, out) == (0, "A dot.\n"), err
     if dialect == "openai":
         assert PIXEL in json.dumps(asked(text)[0]["body"])
+
+
+def test_heartbeats_are_passed_over(llm):
+    assert llm("-m", "glm", prompt(**SLOW))[1] == f"{SAID}\n"
 
 
 def test_a_conversation_goes_on(llm):

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import OpenAI from 'openai';
 import {
-  asked, calls, inEachDialect, page, parameters, pixel, prompt, said, scene, shown, thought, untilClosed,
+  asked, calls, inEachDialect, page, parameters, pixel, prompt, said, scene, shown, slow, thought, untilClosed,
 } from './scene.mjs';
 
 const tools = [{ type: 'function', function: { name: 'tide_at', parameters } }];
@@ -167,6 +167,11 @@ inEachDialect((dialect, baseURL) => {
       assert.equal(whole.status, 502, `${whole}`);
     });
   }
+
+  test('heartbeats are passed over', async () => {
+    const stream = await create(ask(prompt(slow), 'GLM-4.5', { stream: true }));
+    assert.equal((await gather(stream)).content, said);
+  });
 
   test("a reader that leaves ends the upstream's answer", async () => {
     const text = prompt({ say: said, stall_after: 4 });

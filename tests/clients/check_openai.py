@@ -7,7 +7,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 from scene import (
-    CALLS, HEARD, KEY, MODE, PAGE, PIXEL, SAID, STALLED, THOUGHT, TOOL, asked, prompt, shown, until_closed,
+    CALLS, HEARD, KEY, MODE, PAGE, PIXEL, SAID, SLOW, STALLED, THOUGHT, TOOL, asked, prompt, shown, until_closed,
 )
 
 THINKS = "GLM-4.5-Thinking"
@@ -216,6 +216,19 @@ def test_an_answer_that_breaks_off_raises(client, wish):
     with pytest.raises(openai.InternalServerError) as caught:
         client.chat.completions.create(**ask(text))
     assert caught.value.status_code == 502
+
+
+def test_heartbeats_are_passed_over(client):
+    stream = client.chat.completions.create(**ask(prompt(**SLOW), stream=True))
+    assert Gathered(stream).content == SAID
+
+
+def test_a_refusal_after_heartbeats_is_raised_within_the_stream(client):
+    refusal = {"status": 400, "code": "1261", "message": "Too long."}
+    stream = client.chat.completions.create(**ask(prompt(refuse=refusal, after_ms=1500), stream=True))
+    with pytest.raises(openai.APIError) as caught:
+        Gathered(stream)
+    assert caught.value.type == "invalid_request_error"
 
 
 def test_a_reader_that_leaves_ends_the_upstreams_answer(client):

@@ -12,6 +12,8 @@ export const thought = 'Ein Gedanke:\n  - erstens 山\n\nand a second one.';
 export const said = ' Grüße, 世界! 🙂 "quoted" \\ back\n\n\t- a <b>&amp;</b> line \n';
 export const pixel =
   'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=';
+/** An answer that makes one wait: heartbeats come before it. */
+export const slow = { say: said, after_ms: 1500 };
 export const page = { title: 'Tide tables', link: 'https://example.org/tides' };
 export const calls = [
   { id: 'call_1', name: 'tide_at', arguments: { hour: 3, port: 'Gdańsk' } },

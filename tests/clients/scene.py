@@ -13,6 +13,8 @@ DIALECTS = ["zai-web", "openai"]
 
 THOUGHT = "Ein Gedanke:\n  - erstens 山\n\nand a second one."
 SAID = ' Grüße, 世界! 🙂 "quoted" \\ back\n\n\t- a <b>&amp;</b> line \n'
+# An answer that makes one wait: heartbeats come before it.
+SLOW = {"say": SAID, "after_ms": 1500}
 # An answer that falls silent, and all that a client gets to hear of it.
 STALLED, HEARD = {"say": SAID, "stall_after": 4}, SAID[:16]
 PAGE = {"title": "Tide tables", "link": "https://example.org/tides"}
