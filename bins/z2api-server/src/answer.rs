@@ -96,6 +96,9 @@ impl<E: Encoder> Answer<E> {
                     Poll::Pending => return,
                     Poll::Ready(Ok(started)) => {
                         self.note_attempts(started.attempts);
+                        if let Some(record) = &mut self.record {
+                            record.first_token();
+                        }
                         self.upstream = Upstream::Streaming(started.events);
                     }
                     Poll::Ready(Err(failed)) => {

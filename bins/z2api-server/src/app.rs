@@ -119,9 +119,17 @@ impl App {
         self.live.load_full()
     }
 
-    /// Whether new work may come: not stopping, and not short of memory.
-    pub(crate) fn is_ready(&self) -> bool {
-        !self.stopping.load(Relaxed) && !self.memory.is_short(self.live().limits.memory)
+    /// Why new work should go elsewhere, if it should: the gateway stops, is short of memory, or has
+    /// no token of use.
+    pub(crate) fn not_ready(&self) -> Option<&'static str> {
+        let live = self.live();
+        if self.stopping.load(Relaxed) {
+            return Some("stopping");
+        }
+        if self.memory.is_short(live.limits.memory) {
+            return Some("out_of_memory");
+        }
+        (!live.client.has_token()).then_some("no_usable_token")
     }
 }
 

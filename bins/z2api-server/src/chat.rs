@@ -83,6 +83,7 @@ async fn stream<A: Api>(
         }
         Some(Ok(started)) => {
             record.retries(started.attempts.saturating_sub(1));
+            record.first_token();
             let upstream = Upstream::Streaming(started.events);
             Answer::new(app, live, upstream, transform, encoder, slot, record)
         }
@@ -152,6 +153,7 @@ async fn gather(
             ApiError::from(&failed.error)
         })?;
     record.retries(attempts.saturating_sub(1));
+    record.first_token();
     poll_fn(|cx| fold_ready(&mut events, cx, transform, sink)).await
 }
 

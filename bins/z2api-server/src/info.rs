@@ -1,12 +1,9 @@
 //! What the gateway tells about itself: health, status, models.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 use z2api_observability::now;
-use z2api_upstream_client::{TokenState, TokenStatus};
 use z2api_wire::openai::models::{Model, ModelList};
 
 use crate::app::App;
@@ -14,6 +11,7 @@ use crate::auth::shows;
 use crate::body::{Response, json, json_bytes};
 use crate::error::ApiError;
 use crate::live::Live;
+use crate::status::Status;
 
 #[derive(Serialize)]
 struct Health {
@@ -86,73 +84,19 @@ pub(crate) fn health(app: &App, live: &Live) -> Response {
     json(StatusCode::OK, &health)
 }
 
-#[derive(Serialize)]
-struct Status {
-    current_connections: usize,
-    max_connections: usize,
-    memory_usage_mb: u64,
-    memory_limit_mb: u64,
-    total_requests: u64,
-    error_count: u64,
-    uptime_seconds: u64,
-    queued: usize,
-    log_lines_dropped: u64,
-    client_connections: usize,
-    tokens: Vec<Token>,
-}
-
-#[derive(Serialize)]
-struct StatusLine {
-    timestamp: String,
-    level: &'static str,
-    r#type: &'static str,
-    #[serde(flatten)]
-    status: Status,
-}
-
-/// A token of the upstream's, by its place in the settings.
-#[derive(Serialize)]
-struct Token {
-    position: usize,
-    guest: bool,
-    state: &'static str,
-    in_flight: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seconds_left: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
-impl Token {
-    fn new(token: &TokenStatus) -> Self {
-        let (state, left, reason) = match &token.state {
-            TokenState::Ok => ("ok", None, None),
-            TokenState::Cooling { left, reason } => ("cooling", Some(left), Some(reason)),
-            TokenState::Parked { left, reason } => ("parked", Some(left), Some(reason)),
-            TokenState::Dead { reason } => ("dead", None, Some(reason)),
-        };
-        Self {
-            position: token.position,
-            guest: token.guest,
-            state,
-            in_flight: token.in_flight,
-            seconds_left: left.map(|left| left.as_secs()),
-            reason: reason.cloned(),
-        }
-    }
-}
-
 /// `GET /health/live`: the process serves.
 pub(crate) fn alive() -> Response {
     json(StatusCode::OK, &serde_json::json!({"status": "ok"}))
 }
 
-/// `GET /health/ready`: new work may come.
+/// `GET /health/ready`: new work may come, or why not.
 pub(crate) fn ready(app: &App) -> Response {
-    if app.is_ready() {
-        json(StatusCode::OK, &serde_json::json!({"status": "ready"}))
-    } else {
-        json(StatusCode::SERVICE_UNAVAILABLE, &serde_json::json!({"status": "not ready"}))
+    match app.not_ready() {
+        None => json(StatusCode::OK, &serde_json::json!({"status": "ready"})),
+        Some(reason) => {
+            let why = serde_json::json!({"status": "not ready", "reason": reason});
+            json(StatusCode::SERVICE_UNAVAILABLE, &why)
+        }
     }
 }
 
@@ -161,30 +105,7 @@ pub(crate) fn status(app: &App, live: &Live, headers: &HeaderMap) -> Result<Resp
     if live.admin_key.is_some_and(|expected| !shows(headers, &expected)) {
         return Err(ApiError::no_admin_key());
     }
-    Ok(json(StatusCode::OK, &status_of(app, live)))
-}
-
-/// The status as a line of the log.
-pub(crate) fn status_line(app: &App, live: &Live) -> impl Serialize + use<> {
-    let (timestamp, status) = (now(), status_of(app, live));
-    StatusLine { timestamp, level: "INFO", r#type: "status", status }
-}
-
-fn status_of(app: &App, live: &Live) -> Status {
-    const MIB: u64 = 1024 * 1024;
-    Status {
-        current_connections: app.in_flight(),
-        max_connections: app.admission.ceiling(),
-        memory_usage_mb: app.memory.resident().div_ceil(MIB),
-        memory_limit_mb: live.limits.memory / MIB,
-        total_requests: app.counters.total_requests(),
-        error_count: app.counters.error_count(),
-        uptime_seconds: app.counters.uptime().as_secs(),
-        queued: app.admission.queued(),
-        log_lines_dropped: app.log.dropped(),
-        client_connections: app.connections.load(Relaxed),
-        tokens: live.client.tokens().iter().map(Token::new).collect(),
-    }
+    Ok(json(StatusCode::OK, &Status::of(app, live)))
 }
 
 /// `GET /metrics`, in OpenMetrics' text form.

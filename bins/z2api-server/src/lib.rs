@@ -28,6 +28,7 @@ mod serve;
 mod service;
 mod signals;
 mod slot;
+mod status;
 mod tee;
 mod watch;
 

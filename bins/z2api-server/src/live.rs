@@ -8,7 +8,7 @@ use z2api_admission::Admission;
 use z2api_config::{ApiKey, Config, Effective, Limits, Log, PerformanceMode, Shutdown, digest};
 use z2api_observability::memory_ceiling;
 use z2api_stream_transform::{Model, ModelTable, ThinkMode};
-use z2api_upstream_client::{Client, RetryPolicy, Settings, SettingsError};
+use z2api_upstream_client::{Client, Dialect, RetryPolicy, Settings, SettingsError};
 
 use crate::auth::Keys;
 use crate::cors::Cors;
@@ -80,6 +80,14 @@ impl Live {
     /// Whether the only key is one that was made up at the start.
     pub(crate) fn key_is_generated(&self) -> bool {
         self.generated.is_some()
+    }
+
+    /// The upstream's dialect, by its name in the settings.
+    pub(crate) fn dialect(&self) -> &'static str {
+        match self.client.dialect() {
+            Dialect::ZaiWeb => "zai-web",
+            Dialect::OpenAi => "openai",
+        }
     }
 
     /// The limit of a model's own, if it has one.

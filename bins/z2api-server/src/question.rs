@@ -62,7 +62,7 @@ pub(crate) async fn ask<A: Api>(
     record.asked(asked(&request, &caller, &headers, live.log.messages));
     let mode = A::mode(think_mode(&request, &headers)?.unwrap_or(live.think_mode));
     let dialect = live.client.dialect();
-    record.manner(dialect_name(dialect), mode.as_str());
+    record.manner(live.dialect(), mode.as_str());
     if let Some(model) = live.models.get(&request.model) {
         record.model(&model.name);
     }
@@ -133,11 +133,4 @@ fn server_of(client: &Client) -> Server {
 /// The names in one header, if there are any.
 fn header_of(names: &[&'static str]) -> Option<HeaderValue> {
     HeaderValue::from_str(&names.join(", ")).ok().filter(|_| !names.is_empty())
-}
-
-fn dialect_name(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::ZaiWeb => "zai-web",
-        Dialect::OpenAi => "openai",
-    }
 }

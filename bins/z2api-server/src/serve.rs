@@ -18,7 +18,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::app::App;
-use crate::{info, service};
+use crate::service;
+use crate::status::Status;
 
 /// Of a request's head; also how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -146,7 +147,7 @@ async fn tell_status(app: Arc<App>) {
         sleep(STATUS_EVERY).await;
         let live = app.live();
         if live.metrics && live.log.requests {
-            app.log.line(&info::status_line(&app, &live));
+            app.log.line(&Status::of(&app, &live).line());
         }
     }
 }

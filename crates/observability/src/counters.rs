@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::metrics::Metrics;
+use crate::recent::Recent;
 
 /// Counts of chat requests since the start.
 #[derive(Debug)]
@@ -14,6 +15,7 @@ pub struct Counters {
     finished: AtomicU64,
     millis: AtomicU64,
     metrics: Metrics,
+    recent: Recent,
 }
 
 impl Default for Counters {
@@ -25,6 +27,7 @@ impl Default for Counters {
             finished: AtomicU64::new(0),
             millis: AtomicU64::new(0),
             metrics: Metrics::default(),
+            recent: Recent::default(),
         }
     }
 }
@@ -43,6 +46,11 @@ impl Counters {
     /// The metrics of all requests.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// The last chat requests, and their totals.
+    pub fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     /// Chat requests, refused ones too.

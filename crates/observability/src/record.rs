@@ -8,10 +8,11 @@ use crate::counters::Counters;
 use crate::id::RequestId;
 use crate::line::{Options, Parameters, RequestLine, ResponseLine, now};
 use crate::metrics::{Ended, Metrics, Owner};
+use crate::recent::Finished;
 use crate::sink::LogSink;
 
 /// nginx's number for a client that went away before its answer was complete.
-const HUNG_UP: u16 = 499;
+pub(crate) const HUNG_UP: u16 = 499;
 
 /// What is known once a request has been understood.
 #[derive(Debug, Clone, Default)]
@@ -71,6 +72,7 @@ pub struct RequestRecord {
     retries: u32,
     usage: Option<(u64, u64)>,
     finish_reason: Option<&'static str>,
+    first_token: Option<Duration>,
     first_byte: Option<Duration>,
     bytes: u64,
     status: Option<u16>,
@@ -107,6 +109,7 @@ impl RequestRecord {
             retries: 0,
             usage: None,
             finish_reason: None,
+            first_token: None,
             first_byte: None,
             bytes: 0,
             status: None,
@@ -175,6 +178,11 @@ impl RequestRecord {
         self.retries = retries;
     }
 
+    /// The model has begun to answer. Only the first call counts.
+    pub fn first_token(&mut self) {
+        self.first_token.get_or_insert_with(|| self.began.elapsed());
+    }
+
     /// What the upstream counted, in tokens.
     pub fn usage(&mut self, prompt: u64, completion: u64) {
         self.usage = Some((prompt, completion));
@@ -213,6 +221,48 @@ impl RequestRecord {
     /// The answer has gone out to its last byte (an error's answer, too). Closes the record.
     pub fn whole(mut self) {
         self.whole = true;
+    }
+
+    /// What the live page is told.
+    fn finished(
+        &self,
+        status: u16,
+        owner: Owner,
+        failure: Option<&'static str>,
+        took: Duration,
+    ) -> Finished {
+        let manner = self.manner;
+        Finished {
+            number: 0,
+            request_id: self.id.as_str().to_owned(),
+            timestamp: now(),
+            route: self.route,
+            model: self.model.clone(),
+            status,
+            owner,
+            failure,
+            api_key: self.asker.api_key_masked.clone(),
+            key_name: self.asker.key_name.clone(),
+            stream: self.asked.as_ref().map(|asked| asked.stream),
+            dialect: manner.map(|(dialect, _)| dialect),
+            think_mode: manner.map(|(_, mode)| mode),
+            finish_reason: self.finish_reason,
+            response_time_ms: millis(took),
+            queue_time_ms: self.queued.map(millis),
+            time_to_first_token_ms: self.first_token.map(millis),
+            retry_count: self.retries,
+            prompt_tokens: self.usage.map(|(prompt, _)| prompt),
+            completion_tokens: self.usage.map(|(_, completion)| completion),
+            tokens_per_second: self.pace(took),
+            bytes_sent: self.bytes,
+        }
+    }
+
+    /// Tokens of the answer for each second since the first.
+    fn pace(&self, took: Duration) -> Option<f64> {
+        let (first, (_, tokens)) = (self.first_token?, self.usage?);
+        let seconds = took.saturating_sub(first).as_secs_f64();
+        (tokens > 0 && seconds > 0.0).then(|| tokens as f64 / seconds)
     }
 
     fn request_line(&self, asked: &Asked, model: Option<&str>) {
@@ -297,6 +347,9 @@ impl Drop for RequestRecord {
             None if status == HUNG_UP => (Owner::Client, Some("client_hung_up")),
             None => (Owner::None, None),
         };
+        if self.counted {
+            self.counters.recent().add(self.finished(status, owner, kind, took));
+        }
         self.counters.metrics().ended(&Ended {
             route: self.route,
             model: self.model.take().unwrap_or_default(),
@@ -328,6 +381,40 @@ mod tests {
 
     fn failure(status: u16, kind: &'static str) -> Failure {
         Failure { status, kind, owner: Owner::Upstream, text: kind.to_owned() }
+    }
+
+    #[test]
+    fn the_last_requests_are_remembered_with_their_totals() {
+        let (_, counters) = lines(|mut record| {
+            record.counted();
+            record.key("sk-1****abcd", Some("ann"));
+            record.asked(Asked { model: "a client's words".into(), ..Asked::default() });
+            record.first_token();
+            record.status(200);
+            record.usage(3, 4);
+            record.whole();
+        });
+        let ip = IpAddr::from([127, 0, 0, 1]);
+        for number in 0..120 {
+            let id = RequestId::accept(&format!("req_{number}")).unwrap();
+            let mut record = RequestRecord::open(None, counters.clone(), id, "POST", "/x", ip);
+            record.counted();
+            match number % 3 {
+                0 => record.fail(failure(502, "upstream_truncated")),
+                1 => record.status(200),
+                _ => record.fail(Failure { owner: Owner::Client, ..failure(400, "bad") }),
+            }
+        }
+        let totals = counters.recent().totals();
+        assert_eq!((totals.finished, totals.hung_up, totals.failed_by_client), (121, 40, 40));
+        assert_eq!((totals.failed_by_upstream, totals.failed_by_gateway), (40, 0));
+        assert_eq!((totals.prompt_tokens, totals.completion_tokens), (3, 4));
+        let last = counters.recent().since(0);
+        assert_eq!((last.len(), last[0].number, last[99].number), (100, 22, 121));
+        assert_eq!(last[99].request_id, "req_119");
+        assert_eq!(counters.recent().since(119).len(), 2);
+        let shown = serde_json::to_string(&last[99]).unwrap();
+        assert!(shown.contains(r#""owner":"client""#), "{shown}");
     }
 
     /// The lines of a request that goes as `run` says.

@@ -31,6 +31,25 @@ impl Default for BreakerPolicy {
     }
 }
 
+/// Whether the upstream is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BreakerState {
+    /// It is.
+    Closed,
+    /// It is left alone.
+    Open {
+        /// For so long.
+        left: Duration,
+        /// Why: the words of an [`Error`](crate::Error), safe to show.
+        reason: String,
+    },
+    /// The next request tries it, or one is trying.
+    Probing {
+        /// Why it was left alone: the words of an [`Error`](crate::Error), safe to show.
+        reason: String,
+    },
+}
+
 /// Asked before each attempt, told after it.
 pub(crate) struct Breaker {
     policy: BreakerPolicy,
@@ -82,6 +101,19 @@ impl Breaker {
             }
         };
         Ok(Pass { breaker: self, probe })
+    }
+
+    /// What it would do now.
+    pub(crate) fn status(&self) -> BreakerState {
+        let state = self.lock();
+        let Some(open) = &state.open else { return BreakerState::Closed };
+        let left = open.until.saturating_duration_since(Instant::now());
+        let reason = open.error.to_string();
+        if left.is_zero() {
+            BreakerState::Probing { reason }
+        } else {
+            BreakerState::Open { left, reason }
+        }
     }
 
     /// For how long it is open after so many times before, without the random part.
@@ -217,11 +249,14 @@ mod tests {
     async fn one_probe_goes_through_and_its_success_closes() {
         let breaker = open();
         assert!(is_open(&breaker));
+        assert!(matches!(breaker.status(), BreakerState::Open { .. }));
         advance(Duration::from_millis(1500)).await;
+        assert!(matches!(breaker.status(), BreakerState::Probing { .. }));
         let probe = breaker.pass().ok().unwrap();
         assert!(is_open(&breaker));
         probe.answered();
         assert!(!is_open(&breaker));
+        assert_eq!(breaker.status(), BreakerState::Closed);
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use z2api_wire::chat::Chat;
 use z2api_wire::event::Dialect;
 
 use crate::attempt::{Attempts, FailedAttempt, SentAhead};
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, BreakerState};
 use crate::budget::Budget;
 use crate::clocks::after;
 use crate::endpoint::Endpoint;
@@ -123,6 +123,17 @@ impl Client {
     /// What is known about its tokens, in the order of the settings; or about the guest.
     pub fn tokens(&self) -> Vec<TokenStatus> {
         self.inner.pool.status()
+    }
+
+    /// Whether it has a token for a request that comes now: one that is accepted, though it may rest
+    /// a moment; one that is due to be tried again; or a guest's, which is fetched when needed.
+    pub fn has_token(&self) -> bool {
+        self.inner.pool.is_of_use()
+    }
+
+    /// Whether the upstream is asked at all, or left alone after failures in a row.
+    pub fn breaker(&self) -> BreakerState {
+        self.inner.breaker.status()
     }
 
     /// Asks, and waits for the first event that counts: text, an edit, a tool call, or a finish.

@@ -104,7 +104,7 @@ pub use z2api_wire::event::{Dialect, Event, FinishReason, Phase, ToolCallDelta, 
 pub use z2api_wire::fault::Fault;
 pub use z2api_wire::openai::request::{Content, ImageUrl, Message, Part, Role};
 
-pub use crate::breaker::BreakerPolicy;
+pub use crate::breaker::{BreakerPolicy, BreakerState};
 pub use crate::budget::RetryBudget;
 pub use crate::client::{Client, Failed, Started};
 pub use crate::error::{Blocker, Error, Found, Owner, Verdict, Wait};

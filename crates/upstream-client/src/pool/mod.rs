@@ -96,6 +96,12 @@ impl Pool {
         left.min().unwrap_or_default()
     }
 
+    /// Whether some token is of use to a request that comes now.
+    pub(crate) fn is_of_use(&self) -> bool {
+        let now = Instant::now();
+        self.shared.lock().slots.iter().any(|slot| slot.is_of_use(now))
+    }
+
     pub(crate) fn status(&self) -> Vec<TokenStatus> {
         let now = Instant::now();
         let state = self.shared.lock();

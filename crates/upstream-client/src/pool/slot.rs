@@ -75,6 +75,14 @@ impl Slot {
         }
     }
 
+    /// Whether a request could be sent with it now or shortly, if only to see whether it lives again.
+    pub(crate) fn is_of_use(&self, now: Instant) -> bool {
+        match &self.rest {
+            None | Some(Rest { kind: RestKind::Cooling, .. }) => true,
+            Some(Rest { kind: RestKind::Parked | RestKind::Dead, until, .. }) => *until <= now,
+        }
+    }
+
     pub(crate) fn has_room(&self, model: &str) -> bool {
         self.limits.get(model).is_none_or(Limit::has_room)
     }

@@ -75,6 +75,23 @@ async fn a_token_that_does_not_live_makes_way_for_one_that_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_that_is_not_accepted_is_of_use_again_when_it_may_be_tried() {
+    for (code, seconds) in [("1002", 60), ("1308", 15 * 60)] {
+        let pool = pool(1);
+        let lease = take(&pool).await;
+        lease.failed(&refusal(code, None), None);
+        drop(lease);
+        assert!(!pool.is_of_use(), "{code}");
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        assert!(pool.is_of_use(), "{code}");
+    }
+    let pool = pool(1);
+    let lease = take(&pool).await;
+    lease.failed(&refusal("1303", None), None);
+    assert!(pool.is_of_use(), "it only cools");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_cools_for_longer_each_time_and_no_longer_once_it_answers() {
     let pool = pool(1);
     for seconds in [1, 2, 4, 8, 10, 10] {
