@@ -21,7 +21,7 @@ from tap import Exchange, exchanges, parsed
 EXTENSIONS = {
     "ChatCompletionResponseMessage": {"reasoning_content"},
     "ChatCompletionStreamResponseDelta": {"reasoning_content", "annotations"},
-    "Model": set(),
+    "Model": {"context_length", "max_output_tokens"},
 }
 TYPES = {
     "CreateChatCompletionResponse": ChatCompletion,
@@ -114,8 +114,8 @@ def judge_stream(schema, datas, ended, kind, counted=None):
             if finished:
                 yield f"an error after the finish reason: {data}"
         else:
-            yield from (f"{fault} in {data}" for fault in schema.faults(kind, data))
             chunk = json.loads(data)
+            yield from (f"{fault} in {data}" for fault in schema.faults(kind, described(chunk, kind)))
             ids.add((chunk["id"], chunk["created"], chunk["model"]))
             if counted is not None and counted != ("usage" in chunk):
                 yield f"usage was {'' if counted else 'not '}asked for: {data}"
@@ -167,6 +167,16 @@ def judge(schema, exchange):
             "/completions": "CreateCompletionResponse",
         }[path]
         yield from schema.faults(kind, exchange.body)
+
+
+def described(chunk, kind):
+    """A chunk as text. Of text completions OpenAI describes the whole answer alone, with a reason and
+    perhaps a usage; its chunks have null for both until the last."""
+    if kind == "CreateCompletionResponse":
+        choices = [{**choice, "finish_reason": choice["finish_reason"] or "stop"} for choice in chunk["choices"]]
+        rest = {name: value for name, value in chunk.items() if (name, value) != ("usage", None)}
+        chunk = {**rest, "choices": choices}
+    return json.dumps(chunk)
 
 
 def counted(asked):
