@@ -113,7 +113,7 @@ async fn a_place_in_the_queue_is_good_for_its_time_only() {
 #[tokio::test]
 async fn a_stop_lets_streams_finish_and_takes_nothing_new() {
     let paced = Script::events([PIECE, PIECE, PIECE, END]).pace(Duration::from_millis(100));
-    let mut gateway = Gateway::start(Dialect::ZaiWeb, paced).await;
+    let gateway = Gateway::start(Dialect::ZaiWeb, paced).await;
     let mut reply = gateway.chat("GLM-4.5", streamed()).await;
     reply.event().await.expect("a chunk");
     gateway.stop();
@@ -132,7 +132,7 @@ async fn a_stop_lets_streams_finish_and_takes_nothing_new() {
 
 #[tokio::test]
 async fn a_stream_that_outlives_the_grace_is_told_so() {
-    let mut gateway = Gateway::with(Dialect::ZaiWeb, stuck(), &[("SHUTDOWN_GRACE", "0")]).await;
+    let gateway = Gateway::with(Dialect::ZaiWeb, stuck(), &[("SHUTDOWN_GRACE", "0")]).await;
     let mut reply = gateway.chat("GLM-4.5", streamed()).await;
     reply.event().await.expect("a chunk");
     gateway.stop();
@@ -144,7 +144,7 @@ async fn a_stream_that_outlives_the_grace_is_told_so() {
 
 #[tokio::test]
 async fn an_idle_connection_ends_at_once_when_the_gateway_stops() {
-    let mut gateway = Gateway::start(Dialect::ZaiWeb, fine()).await;
+    let gateway = Gateway::start(Dialect::ZaiWeb, fine()).await;
     let mut idle = TcpStream::connect(gateway.address).await.unwrap();
     gateway.get("/health").await.text().await;
     gateway.stop();
@@ -224,7 +224,7 @@ async fn an_endless_stream_ends_with_its_time_too() {
 #[tokio::test]
 async fn an_endless_stream_does_not_outlive_the_grace() {
     let endless = Script::events([PIECE]).endless();
-    let mut gateway = Gateway::with(Dialect::ZaiWeb, endless, &[("SHUTDOWN_GRACE", "0")]).await;
+    let gateway = Gateway::with(Dialect::ZaiWeb, endless, &[("SHUTDOWN_GRACE", "0")]).await;
     let mut reply = gateway.chat("GLM-4.5", streamed()).await;
     reply.event().await.expect("a chunk");
     gateway.stop();

@@ -526,7 +526,7 @@ async fn the_log_holds_what_is_asked_for_and_no_more() {
 
 #[tokio::test]
 async fn a_stop_may_be_delayed() {
-    let mut gateway = web(fine(), &[("SHUTDOWN_DELAY", "1")]).await;
+    let gateway = web(fine(), &[("SHUTDOWN_DELAY", "1")]).await;
     assert_eq!(gateway.get("/health/ready").await.status, 200);
     gateway.stop();
     let not_ready = async || gateway.get("/health/ready").await.status == 503;

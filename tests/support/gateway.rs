@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use z2api_config::{Config, Flags};
 use z2api_observability::{LogGuard, LogSink, MemoryLog};
-use z2api_server::{App, bind, serve};
+use z2api_server::{App, Ended, bind, serve};
 use z2api_upstream_sim::{Plan, Sim};
 use z2api_wire::event::Dialect;
 
@@ -32,8 +33,8 @@ pub struct Gateway {
     pub log: MemoryLog,
     dialect: Dialect,
     app: Arc<App>,
-    stop: Option<oneshot::Sender<()>>,
-    served: JoinHandle<()>,
+    stop: mpsc::UnboundedSender<()>,
+    served: JoinHandle<Ended>,
     _log_guard: LogGuard,
 }
 
@@ -51,11 +52,10 @@ impl Gateway {
         let listener = bind(config.listen).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let app = App::build(config, sink, None).expect("a gateway");
-        let (stop, stopped) = oneshot::channel::<()>();
-        let served = tokio::spawn(serve(listener, app.clone(), async {
-            let _ = stopped.await;
-        }));
-        Self { address, sim, log, dialect, app, stop: Some(stop), served, _log_guard: guard }
+        let (stop, mut stopped) = mpsc::unbounded_channel();
+        let stops = stream::poll_fn(move |cx| stopped.poll_recv(cx));
+        let served = tokio::spawn(serve(listener, app.clone(), stops));
+        Self { address, sim, log, dialect, app, stop, served, _log_guard: guard }
     }
 
     /// Takes new variables while it runs. Answers those that need a restart.
@@ -100,6 +100,11 @@ impl Gateway {
         self.app.in_flight()
     }
 
+    /// How many client connections there are.
+    pub fn connections(&self) -> usize {
+        self.app.connections()
+    }
+
     /// Waits until `what` holds.
     pub async fn until(&self, what: impl Fn(&Self) -> bool) {
         let waiting = async {
@@ -111,17 +116,21 @@ impl Gateway {
     }
 
     /// Tells it to stop, as SIGTERM does.
-    pub fn stop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
+    pub fn stop(&self) {
+        let _ = self.stop.send(());
     }
 
     /// Waits until it has stopped.
-    pub async fn stopped(mut self) -> MemoryLog {
+    pub async fn stopped(self) -> MemoryLog {
+        let log = self.log.clone();
+        self.ended().await;
+        log
+    }
+
+    /// Waits until it has stopped, and answers how many requests were cut off.
+    pub async fn ended(mut self) -> usize {
         let served = tokio::time::timeout(PATIENCE, &mut self.served).await;
-        served.expect("it stops in time").expect("it does not panic");
-        self.log.clone()
+        served.expect("it stops in time").expect("it does not panic").cut
     }
 
     /// The log lines of a type, once there are `count` of them.

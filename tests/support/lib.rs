@@ -3,10 +3,12 @@
 
 mod gateway;
 mod http;
+mod raw;
 pub mod reference;
 mod said;
 mod streams;
 
 pub use gateway::{Gateway, KEY, PATIENCE};
 pub use http::{Reply, send};
+pub use raw::{Answer, Raw, answers, chat_request};
 pub use streams::{Case, Ends, MeantCall, MeantSource, cases};

@@ -1,7 +1,8 @@
 //! What all requests share.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -10,6 +11,7 @@ use z2api_config::Config;
 use z2api_observability::{Counters, LogFilter, LogSink, Readings};
 use z2api_upstream_client::{Client, SettingsError, TokenState};
 
+use crate::connection::{Caps, Descriptors, Gate, Place};
 use crate::live::Live;
 use crate::memory::Memory;
 use crate::responses_store::ResponseStore;
@@ -25,8 +27,9 @@ pub struct App {
     log_filter: Option<LogFilter>,
     /// Answers that later requests may follow.
     pub(crate) responses: Arc<ResponseStore>,
-    /// Open client connections.
-    pub(crate) connections: AtomicUsize,
+    /// Counts client connections.
+    pub(crate) gate: Arc<Gate>,
+    descriptors: Descriptors,
     /// Told to stop: not ready for new work any more.
     pub(crate) stopping: AtomicBool,
     /// Set when running requests are out of time.
@@ -63,7 +66,8 @@ impl App {
             counters: Arc::new(Counters::default()),
             log,
             log_filter,
-            connections: AtomicUsize::new(0),
+            gate: Arc::default(),
+            descriptors: Descriptors::raise(),
             stopping: AtomicBool::new(false),
             out_of_time: watch::Sender::new(false),
         }))
@@ -92,6 +96,11 @@ impl App {
         self.admission.in_flight()
     }
 
+    /// How many client connections are open.
+    pub fn connections(&self) -> usize {
+        self.gate.all()
+    }
+
     /// Takes no new work any more, and refuses what waits. What runs goes on.
     pub(crate) fn drain(&self) {
         self.admission.drain();
@@ -105,13 +114,33 @@ impl App {
             in_flight: self.in_flight(),
             queued: self.admission.queued(),
             limit: self.admission.limit(),
-            connections: self.connections.load(Relaxed),
+            connections: self.connections(),
             memory: self.memory.resident(),
             memory_limit: live.limits.memory,
             log_dropped: self.log.dropped(),
             uptime: self.counters.uptime(),
             tokens: token_states(&live.client),
         }
+    }
+
+    /// How many connections there may be.
+    pub(crate) fn caps(&self) -> Caps {
+        let live = self.live();
+        let set = (live.peers.max, live.peers.per_address);
+        self.descriptors.caps(set, self.admission.limit(), live.queue)
+    }
+
+    /// A place for a connection, if there is one. What runs on this machine, or is known to stand
+    /// for many clients, is not held to the limit of an address.
+    pub(crate) fn place_for(&self, address: IpAddr) -> Option<Place> {
+        let address = address.to_canonical();
+        let exempt = address.is_loopback() || self.live().trusts(&address);
+        self.gate.enter(address, self.caps(), exempt)
+    }
+
+    /// A line about what the limit of open files allows.
+    pub fn room(&self) -> String {
+        self.descriptors.tell(self.admission.limit())
     }
 
     /// The settings as they are now.

@@ -133,6 +133,21 @@ impl ApiError {
         Self::request(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
     }
 
+    pub(crate) fn target_too_long(limit: usize) -> Self {
+        let message = format!("The path is longer than {limit} bytes.");
+        Self::request(StatusCode::URI_TOO_LONG, "uri_too_long", message)
+    }
+
+    pub(crate) fn bad_host(message: &str) -> Self {
+        Self::request(StatusCode::BAD_REQUEST, "invalid_host", message)
+    }
+
+    pub(crate) fn too_many_connections() -> Self {
+        let message = "There are too many connections to the gateway, or from your address \
+                       (MAX_CLIENT_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS).";
+        Self::busy("too_many_connections", message, DEFAULT_WAIT)
+    }
+
     pub(crate) fn encoded_body() -> Self {
         let message = "The request body must not be compressed (Content-Encoding).";
         Self::request(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message)
@@ -144,7 +159,10 @@ impl ApiError {
     }
 
     pub(crate) fn slow_body(limit: Duration) -> Self {
-        let message = format!("The request body did not arrive within {} s.", limit.as_secs());
+        let message = format!(
+            "The request body did not arrive within {} s, or too slowly (CLIENT_BODY_TIMEOUT).",
+            limit.as_secs_f32()
+        );
         Self::request(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
     }
 

@@ -2,35 +2,54 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Request};
 use http_body::Body as _;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use z2api_wire::json;
 
 use crate::error::ApiError;
+use crate::live::Live;
 
-/// How long a client may take to send its body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a body may take before it must come at the least rate.
+const FREE: Duration = Duration::from_secs(5);
+/// The rate, in bytes per second.
+const LEAST_RATE: u64 = 1024;
+/// Space for a body is made at once up to this, in bytes; beyond it as the body comes.
+const AT_ONCE: u64 = 256 * 1024;
 /// Parsing more than this would hold up other requests of the same thread, in bytes.
 const PARSE_ELSEWHERE: usize = 256 * 1024;
 
-/// Reads the body, which may have at most `limit` bytes.
-pub(crate) async fn read(request: Request<Incoming>, limit: usize) -> Result<Bytes, ApiError> {
+/// Reads the body, which may be only so large and take only so long.
+pub(crate) async fn read(request: Request<Incoming>, live: &Live) -> Result<Bytes, ApiError> {
+    let (limit, time) = (live.limits.body, live.peers.body);
     check_encoding(request.headers())?;
-    let body = request.into_body();
-    if body.size_hint().lower() > limit as u64 {
+    let mut body = request.into_body();
+    let expected = body.size_hint().lower();
+    if expected > limit as u64 {
         return Err(ApiError::body_too_large(limit));
     }
-    match timeout(BODY_TIMEOUT, Limited::new(body, limit).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::body_too_large(limit)),
-        Ok(Err(_)) => Err(ApiError::broken_body()),
-        Err(_) => Err(ApiError::slow_body(BODY_TIMEOUT)),
+    // One growing buffer: a body of many small parts must not cost more than its bytes.
+    let mut whole = BytesMut::with_capacity(expected.min(AT_ONCE) as usize);
+    let begun = Instant::now();
+    loop {
+        let free = FREE + Duration::from_millis(whole.len() as u64 * 1000 / LEAST_RATE);
+        match timeout_at(begun + time.min(free), body.frame()).await {
+            Ok(Some(Ok(frame))) => {
+                let data = frame.into_data().unwrap_or_default();
+                if data.len() > limit - whole.len() {
+                    return Err(ApiError::body_too_large(limit));
+                }
+                whole.extend_from_slice(&data);
+            }
+            Ok(Some(Err(_))) => return Err(ApiError::broken_body()),
+            Ok(None) => return Ok(whole.freeze()),
+            Err(_) => return Err(ApiError::slow_body(time)),
+        }
     }
 }
 

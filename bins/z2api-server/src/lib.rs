@@ -1,8 +1,8 @@
 //! The gateway: OpenAI-style clients in front, Z.ai's GLM models behind.
 //!
-//! A request goes through the files in this order: `serve` takes the connection, `service` routes,
-//! `auth` looks at the key, `chat` reads and asks, `answer` streams, and whatever goes wrong is
-//! worded in `error`.
+//! A request goes through the files in this order: `serve` takes the connection and `connection`
+//! sees it through, `service` routes, `auth` looks at the key, `chat` reads and asks, `answer`
+//! streams, and whatever goes wrong is worded in `error`.
 
 mod announce;
 mod answer;
@@ -13,12 +13,14 @@ mod body;
 mod chat;
 mod cli;
 pub mod commands;
+mod connection;
 mod cors;
 mod demo;
 mod error;
 mod feedback;
 mod info;
 mod intake;
+mod listener;
 mod live;
 mod memory;
 mod question;
@@ -36,6 +38,7 @@ pub use announce::announce;
 pub use app::{App, BuildError};
 pub use cli::{Cli, Command};
 pub use demo::Demo;
+pub use listener::{Listener, bind, listen};
 pub use reloads::Reloads;
-pub use serve::{bind, serve};
+pub use serve::{Ended, serve};
 pub use signals::signals;

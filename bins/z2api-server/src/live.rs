@@ -1,11 +1,14 @@
 //! The settings that can change while the gateway runs. A request keeps those it began with.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
 use z2api_admission::Admission;
-use z2api_config::{ApiKey, Config, Effective, Limits, Log, PerformanceMode, Shutdown, digest};
+use z2api_config::{
+    ApiKey, Config, Effective, Limits, Log, Peers, PerformanceMode, Shutdown, digest,
+};
 use z2api_observability::memory_ceiling;
 use z2api_stream_transform::{Model, ModelTable, ThinkMode};
 use z2api_upstream_client::{Client, Dialect, RetryPolicy, Settings, SettingsError};
@@ -24,6 +27,9 @@ pub(crate) struct Live {
     model_limits: HashMap<String, Admission>,
     pub(crate) think_mode: ThinkMode,
     pub(crate) limits: Limits,
+    pub(crate) peers: Peers,
+    /// How many requests may wait.
+    pub(crate) queue: usize,
     pub(crate) log: Log,
     pub(crate) shutdown: Shutdown,
     pub(crate) trusted_proxies: Vec<IpNet>,
@@ -63,6 +69,8 @@ impl Live {
             models: config.models,
             think_mode: config.think_mode,
             limits: config.limits,
+            peers: config.peers,
+            queue: config.admission.queue,
             log: config.log,
             shutdown: config.shutdown,
             trusted_proxies: config.trusted_proxies,
@@ -93,6 +101,11 @@ impl Live {
     /// The limit of a model's own, if it has one.
     pub(crate) fn limit_of(&self, model: &Model) -> Option<&Admission> {
         self.model_limits.get(&model.zai_web)
+    }
+
+    /// Whether a proxy is at this address that stands for many clients.
+    pub(crate) fn trusts(&self, address: &IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(address))
     }
 
     /// Admits nothing to the models that have limits of their own any more.

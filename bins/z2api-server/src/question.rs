@@ -55,7 +55,7 @@ pub(crate) async fn ask<A: Api>(
         return Err(ApiError::out_of_memory());
     }
     let headers = request.headers().clone();
-    let body = intake::read(request, live.limits.body).await?;
+    let body = intake::read(request, live).await?;
     let size = body.len();
     let asker = Asker { caller: &caller, store: &app.responses };
     let (request, api) = A::read(intake::parse(body).await?, &asker)?;

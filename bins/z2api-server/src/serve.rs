@@ -1,143 +1,159 @@
 //! Takes connections, and lets them finish.
 
-use std::convert::Infallible;
-use std::future::Future;
+use std::future::pending;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use futures::{Stream, StreamExt};
 use sd_notify::NotifyState;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::app::App;
-use crate::service;
+use crate::connection::{self, Door, LAST_WORDS, turn_away};
+use crate::listener::Listener;
 use crate::status::Status;
 
-/// Of a request's head; also how long an idle connection is kept.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// A head may not be larger than this, in bytes.
-const MAX_HEAD: usize = 64 * 1024;
-/// Data that a client does not acknowledge for so long ends its connection.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// How often the status is logged.
 const STATUS_EVERY: Duration = Duration::from_secs(30);
-/// How long to let streams tell their clients that they are cut off.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Listens on an address.
-///
-/// # Errors
-/// If the port is taken or not allowed; the message names the address.
-pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let listen = || -> std::io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(4096)?;
-        TcpListener::from_std(socket.into())
-    };
-    listen().map_err(|error| {
-        let message = format!("cannot listen on {address} (HOST, PORT): {error}");
-        std::io::Error::new(error.kind(), message)
-    })
+/// How serving ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct Ended {
+    /// Requests that were cut off: they were told so, or their clients did not read.
+    pub cut: usize,
 }
 
-/// Serves until `stop` resolves; then takes nothing new and lets running requests finish.
+impl Ended {
+    /// The exit code when requests were cut off.
+    pub const CUT: u8 = 3;
+}
+
+impl From<Ended> for ExitCode {
+    fn from(ended: Ended) -> Self {
+        if ended.cut == 0 { Self::SUCCESS } else { Self::from(Ended::CUT) }
+    }
+}
+
+/// Serves until `stops` yields; then takes nothing new and lets running requests finish.
 ///
-/// After `stop`: serves on for the delay, refuses new work, waits for the grace, tells the
-/// remaining streams that they are cut off, and returns.
-pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Output = ()>) {
+/// After the first stop: serves on for the delay, refuses new work, waits for the grace, tells the
+/// remaining requests that they are cut off, and returns. After the second: tells them at once.
+pub async fn serve(listener: Listener, app: Arc<App>, stops: impl Stream<Item = ()>) -> Ended {
     // Ended with the set, when this returns.
     let mut chores = JoinSet::new();
     chores.spawn(tell_status(app.clone()));
-    let (draining, drain) = watch::channel(false);
-    let mut connections = JoinSet::new();
+    let mut stops = pin!(stops.fuse());
+    let draining = watch::Sender::new(false);
+    let mut server = Server { app, draining, connections: JoinSet::new() };
     notify(&[NotifyState::Ready]);
-    let delayed_stop = async {
-        stop.await;
-        app.stopping.store(true, Relaxed);
-        notify(&[NotifyState::Stopping]);
-        sleep(app.live().shutdown.delay).await;
-    };
-    tokio::pin!(delayed_stop);
-    loop {
+    let hurried = server.open(listener, stops.as_mut()).await;
+    if hurried || !server.finish(stops).await {
+        return server.cut_off().await;
+    }
+    Ended { cut: 0 }
+}
+
+struct Server {
+    app: Arc<App>,
+    draining: watch::Sender<bool>,
+    connections: JoinSet<()>,
+}
+
+impl Server {
+    /// Takes connections until it is told to stop and the delay is over. Whether it was told twice.
+    async fn open(
+        &mut self,
+        listener: Listener,
+        mut stops: Pin<&mut impl Stream<Item = ()>>,
+    ) -> bool {
+        let mut door = Door::new(listener.socket);
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, peer, app.clone(), drain.clone()));
-                }
-                Err(error) => pause_after(&error).await,
-            },
-            Some(_) = connections.join_next() => {}
-            () = &mut delayed_stop => break,
+            () = self.take_from(&mut door) => {}
+            () = next(stops.as_mut()) => {}
+        }
+        self.app.stopping.store(true, Relaxed);
+        notify(&[NotifyState::Stopping]);
+        let delay = self.app.live().shutdown.delay;
+        let hurried = tokio::select! {
+            () = self.take_from(&mut door) => false,
+            () = sleep(delay) => false,
+            () = next(stops) => true,
+        };
+        if !listener.is_shared {
+            // Closing the listener would reset those who wait at it.
+            for (stream, address) in door.backlog() {
+                self.admit(stream, address);
+            }
+        }
+        drop(door);
+        self.app.drain();
+        self.draining.send_replace(true);
+        hurried
+    }
+
+    /// Takes connections, for ever.
+    async fn take_from(&mut self, door: &mut Door) {
+        loop {
+            tokio::select! {
+                (stream, address) = door.next() => self.admit(stream, address),
+                Some(_) = self.connections.join_next() => {}
+            }
         }
     }
-    drop(listener);
-    app.drain();
-    draining.send_replace(true);
-    let all_done = async { while connections.join_next().await.is_some() {} };
-    tokio::pin!(all_done);
-    if timeout(app.live().shutdown.grace, &mut all_done).await.is_err() {
+
+    fn admit(&mut self, stream: TcpStream, address: SocketAddr) {
+        match self.app.place_for(address.ip()) {
+            Some(place) => {
+                let (app, draining) = (self.app.clone(), self.draining.subscribe());
+                self.connections.spawn(connection::serve(stream, address, place, app, draining));
+            }
+            None => {
+                self.app.counters.metrics().connection_dropped("too_many");
+                turn_away(&stream, self.app.live().peers.tls.is_none());
+            }
+        }
+    }
+
+    /// Waits for what runs, within the grace and until it is told to hurry. Whether all is done.
+    async fn finish(&mut self, stops: Pin<&mut impl Stream<Item = ()>>) -> bool {
+        let grace = self.app.live().shutdown.grace;
+        tokio::select! {
+            () = all(&mut self.connections) => true,
+            () = sleep(grace) => false,
+            () = next(stops) => false,
+        }
+    }
+
+    /// Tells what runs that it is cut off, and drops what does not listen.
+    async fn cut_off(&mut self) -> Ended {
+        let cut = self.app.in_flight();
         tracing::warn!(
             r#type = "shutdown",
-            cut_off = app.in_flight(),
+            cut_off = cut,
             "the grace is over: remaining requests are cut off"
         );
-        app.out_of_time.send_replace(true);
-        let _ = timeout(LAST_WORDS, &mut all_done).await;
+        self.app.out_of_time.send_replace(true);
+        let _ = timeout(LAST_WORDS, all(&mut self.connections)).await;
+        Ended { cut }
     }
 }
 
-/// One connection, from its first byte to its last. Ends early only between requests.
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    app: Arc<App>,
-    mut drain: watch::Receiver<bool>,
-) {
-    let _counted = Counted::new(&app.connections);
-    let socket = SockRef::from(&stream);
-    // A socket that cannot be set up has been closed by its peer; serving it ends at once.
-    let _ = socket.set_tcp_nodelay(true);
-    #[cfg(target_os = "linux")]
-    let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-    let for_service = app.clone();
-    let service = service_fn(move |request| {
-        let app = for_service.clone();
-        async move { Ok::<_, Infallible>(service::handle(app, peer, request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let told_to_drain = async {
-        // The guard that this gives must not live on.
-        let _ = drain.wait_for(|draining| *draining).await;
-    };
-    let ended = tokio::select! {
-        outcome = &mut connection => Some(outcome),
-        () = told_to_drain => None,
-    };
-    let outcome = match ended {
-        Some(outcome) => outcome,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = outcome {
-        tracing::debug!(r#type = "connection", error = %error, "a connection ended early");
+async fn all(connections: &mut JoinSet<()>) {
+    while connections.join_next().await.is_some() {}
+}
+
+/// The next stop; never, if there will be none.
+async fn next(mut stops: Pin<&mut impl Stream<Item = ()>>) {
+    if stops.next().await.is_none() {
+        pending::<()>().await;
     }
 }
 
@@ -152,34 +168,9 @@ async fn tell_status(app: Arc<App>) {
     }
 }
 
-/// Counts a connection for as long as it is open.
-struct Counted<'a>(&'a AtomicUsize);
-
-impl<'a> Counted<'a> {
-    fn new(connections: &'a AtomicUsize) -> Self {
-        connections.fetch_add(1, Relaxed);
-        Self(connections)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
 /// Tells systemd, if it started the gateway with `Type=notify`.
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(false, state) {
         tracing::warn!(r#type = "systemd", error = %error, "cannot notify systemd");
-    }
-}
-
-/// Out of sockets or memory, accepting fails again at once: wait a little instead of spinning.
-async fn pause_after(error: &std::io::Error) {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset};
-    if !matches!(error.kind(), ConnectionAborted | ConnectionReset) {
-        tracing::error!(r#type = "accept", error = %error, "cannot accept a connection");
-        sleep(Duration::from_millis(100)).await;
     }
 }

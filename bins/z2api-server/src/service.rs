@@ -1,9 +1,9 @@
 //! Names the request, opens its record, and finds who answers it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{ALLOW, HeaderValue, ORIGIN, USER_AGENT};
+use http::header::{ALLOW, CONNECTION, HeaderValue, ORIGIN, USER_AGENT};
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use ipnet::IpNet;
@@ -12,6 +12,7 @@ use z2api_observability::{RequestId, RequestRecord};
 use crate::api::{Api as _, ChatCompletions, Messages, Responses, count_tokens, forget, kept};
 use crate::app::App;
 use crate::body::{Response, empty};
+use crate::connection::{Peer, Standing, check_request};
 use crate::cors::Cors;
 use crate::error::ApiError;
 use crate::{chat, info};
@@ -67,6 +68,16 @@ impl<'a> Route<'a> {
         }
     }
 
+    /// Whether it tells how the gateway is, and so is answered when nothing else is.
+    fn is_about_us(&self) -> bool {
+        matches!(self, Self::Health | Self::Live | Self::Ready | Self::Status | Self::Metrics)
+    }
+
+    /// Whether its clients are Anthropic's.
+    fn is_anthropics(&self) -> bool {
+        matches!(self, Self::Messages | Self::CountTokens)
+    }
+
     /// What the metrics call it.
     fn name(&self) -> &'static str {
         match self {
@@ -83,11 +94,7 @@ impl<'a> Route<'a> {
 }
 
 /// Answers one request.
-pub(crate) async fn handle(
-    app: Arc<App>,
-    peer: SocketAddr,
-    request: Request<Incoming>,
-) -> Response {
+pub(crate) async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Response {
     let given = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
     let id = given.and_then(RequestId::accept).unwrap_or_else(RequestId::random);
     let origin = request.headers().get(ORIGIN).cloned();
@@ -105,12 +112,7 @@ pub(crate) async fn handle(
     response
 }
 
-async fn route(
-    app: &Arc<App>,
-    peer: SocketAddr,
-    id: RequestId,
-    request: Request<Incoming>,
-) -> Response {
+async fn route(app: &Arc<App>, peer: Peer, id: RequestId, request: Request<Incoming>) -> Response {
     let path = request.uri().path().to_owned();
     let endpoint: String = path.chars().take(200).collect();
     let live = app.live();
@@ -121,13 +123,23 @@ async fn route(
         id,
         request.method().as_str(),
         &endpoint,
-        client_ip(peer.ip(), request.headers(), &live.trusted_proxies),
+        client_ip(peer.address.ip(), request.headers(), &live.trusted_proxies),
     );
     record.agent(user_agent(request.headers()));
+    if let Err(error) = check_request(&request) {
+        let mut response = refuse(record, &error);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return response;
+    }
     let Some(route) = Route::of(&path) else {
         return refuse(record, &ApiError::unknown_path(&path));
     };
     record.route(route.name());
+    if peer.standing == Standing::Crowded && !route.is_about_us() {
+        let error = ApiError::too_many_connections();
+        let body = if route.is_anthropics() { Messages::error(&error) } else { error.body() };
+        return refuse_with(record, &error, body);
+    }
     let methods = route.methods();
     let get = matches!(*request.method(), Method::GET | Method::HEAD);
     let post = *request.method() == Method::POST;

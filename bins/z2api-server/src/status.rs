@@ -1,6 +1,5 @@
 //! What goes on, for `/status`, for the log, and for whoever watches.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -109,7 +108,7 @@ impl Status {
             current_limit: app.admission.limit(),
             queued: app.admission.queued(),
             log_lines_dropped: app.log.dropped(),
-            client_connections: app.connections.load(Relaxed),
+            client_connections: app.connections(),
             ready: not_ready.is_none(),
             not_ready,
             dialect: live.dialect(),

@@ -7,6 +7,7 @@ mod effective;
 mod env_file;
 mod keys;
 mod mode;
+mod peers;
 mod plain;
 mod problem;
 mod reader;
@@ -25,6 +26,7 @@ use z2api_upstream_client::Secret;
 pub use effective::{Effective, Source};
 pub use keys::{ApiKey, digest, keygen};
 pub use mode::{PerformanceMode, UnknownMode};
+pub use peers::{Peers, TlsFiles};
 pub use problem::{Problem, Problems};
 pub use reader::Lookup;
 pub use variables::{VARIABLES, Variable};
@@ -61,6 +63,8 @@ pub struct Config {
     pub models_file: Option<PathBuf>,
     /// The bounds of a request.
     pub limits: Limits,
+    /// How client connections are treated.
+    pub peers: Peers,
     /// Origins that browsers may call from. Empty: any.
     pub cors_origins: Vec<String>,
     /// Peers whose word about the client's address is taken.
@@ -152,7 +156,9 @@ impl Config {
 
     /// The files that, changed, should be read again.
     pub fn watched_files(&self) -> impl Iterator<Item = &Path> {
-        [&self.keys_file, &self.models_file].into_iter().flatten().map(PathBuf::as_path)
+        let tls = self.peers.tls.iter().flat_map(|tls| [tls.cert.as_path(), tls.key.as_path()]);
+        let files = [&self.keys_file, &self.models_file].into_iter().flatten();
+        files.map(PathBuf::as_path).chain(tls)
     }
 }
 

@@ -141,6 +141,43 @@ pub const VARIABLES: &[Variable] = &[
         "Seconds of silence after which a stream gets a comment as heartbeat.",
     ),
     v(
+        "MAX_CLIENT_CONNECTIONS",
+        "auto",
+        "Client connections open at once. Beyond it, 64 more are told so with 503 (`/health` is answered), others are closed. Auto: several times as many as requests may be in flight and wait, as far as the limit of open files allows.",
+    ),
+    v(
+        "MAX_CONNECTIONS_PER_ADDRESS",
+        "auto",
+        "Of those, from one address (IPv6: one /64). Loopback and TRUSTED_PROXIES are exempt. Auto: half of them, but as many as requests may be in flight and wait.",
+    ),
+    v(
+        "CLIENT_HEAD_TIMEOUT",
+        "10000",
+        "Milliseconds a client may take for the head of a request: the first one from the connection on, later ones from their first byte.",
+    ),
+    v(
+        "CLIENT_BODY_TIMEOUT",
+        "60000",
+        "Milliseconds a client may take for the body of a request. It must also send 1 KiB per second after the first 5 s.",
+    ),
+    v("CLIENT_IDLE_TIMEOUT", "75000", "Milliseconds a connection is kept between two requests."),
+    v(
+        "CLIENT_STALL_TIMEOUT",
+        "30000",
+        "Milliseconds. A client that an answer waits for must take 1 KiB per second of it, seen over this time; otherwise its connection is dropped. A client that pauses its reading may do so this long.",
+    ),
+    v(
+        "TLS_CERT_FILE",
+        "none",
+        "PEM file of the certificate chain. With it and TLS_KEY_FILE the gateway speaks TLS and nothing else. Read again when it changes.",
+    ),
+    v("TLS_KEY_FILE", "none", "PEM file of the certificate's key. Read again when it changes."),
+    v(
+        "ENABLE_HTTP2",
+        "false",
+        "Speak HTTP/2 too: by ALPN with TLS, otherwise to clients that begin with it.",
+    ),
+    v(
         "THINK_TAGS_MODE",
         "think",
         "`think`, `strip`, `raw` or `reasoning` (also called `separate`). A request can choose by `reasoning_format` or the header `x-z2api-think-mode`.",

@@ -146,6 +146,7 @@ pub struct Metrics {
     queued: Gauge,
     limit: Gauge,
     connections: Gauge,
+    dropped: Family<KindLabel, Counter>,
     memory: Gauge<u64, AtomicU64>,
     memory_limit: Gauge<u64, AtomicU64>,
     log_dropped: Gauge<u64, AtomicU64>,
@@ -186,6 +187,7 @@ impl Default for Metrics {
             queued: Gauge::default(),
             limit: Gauge::default(),
             connections: Gauge::default(),
+            dropped: Family::default(),
             memory: Gauge::default(),
             memory_limit: Gauge::default(),
             log_dropped: Gauge::default(),
@@ -224,6 +226,8 @@ impl Metrics {
         all.register("requests_queued", "Chat requests that wait", self.queued.clone());
         all.register("requests_limit", "Slots for chat requests", self.limit.clone());
         all.register("connections", "Open client connections", self.connections.clone());
+        let help = "Client connections that the gateway dropped or refused, by kind";
+        all.register("connections_dropped", help, self.dropped.clone());
         let help = "Resident memory";
         all.register_with_unit("resident_memory", help, Unit::Bytes, self.memory.clone());
         let help = "Resident memory above which work is refused";
@@ -273,6 +277,11 @@ impl Metrics {
     pub fn odd_events(&self, unknown: u64, divergences: u64) {
         self.unknown_events.inc_by(unknown);
         self.edit_divergences.inc_by(divergences);
+    }
+
+    /// A client's connection has been dropped or refused, for a reason from a fixed list.
+    pub fn connection_dropped(&self, kind: &'static str) {
+        self.dropped.get_or_create(&KindLabel { kind }).inc();
     }
 
     /// All metrics in OpenMetrics' text form.

@@ -64,7 +64,7 @@ pub(crate) async fn count_tokens(
         input_tokens: u64,
     }
     let _caller = live.keys.check_either(request.headers())?;
-    let body = intake::read(request, live.limits.body).await?;
+    let body = intake::read(request, live).await?;
     let request: MessagesRequest = intake::parse(body).await?;
     let model = live.models.get(&request.model);
     let model = model.ok_or_else(|| ApiError::unknown_model(&request.model))?;

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use z2api_stream_transform::{ModelTable, ThinkMode};
 
 use crate::mode::PerformanceMode;
+use crate::peers::peers;
 use crate::reader::Reader;
 use crate::{Config, Flags, Limits, Log, Shutdown, Source};
 
@@ -39,6 +40,7 @@ pub(crate) fn read(from: &mut Reader<'_>, flags: &Flags) -> Config {
         models,
         models_file,
         limits: limits(from, upstream.timeouts.first_event),
+        peers: peers(from),
         upstream,
         cors_origins: cors(from),
         trusted_proxies: trusted_proxies(from),
@@ -140,7 +142,7 @@ fn log(from: &mut Reader<'_>) -> Log {
 }
 
 /// The path that a variable names; its file has been read already.
-fn path(from: &Reader<'_>, name: &str) -> Option<PathBuf> {
+pub(crate) fn path(from: &Reader<'_>, name: &str) -> Option<PathBuf> {
     let setting = from.effective.iter().find(|setting| setting.name == name)?;
     (setting.source != crate::Source::Default).then(|| PathBuf::from(&setting.value))
 }

@@ -67,6 +67,13 @@ const BAD: &[(&str, &str, &str)] = &[
     ("STREAM_BUFFER_SIZE", "16k", "must be a whole number from 1024 to 16777216"),
     ("DISABLE_CONNECTION_CHECK", "ja", FLAG),
     ("CONNECTION_CHECK_INTERVAL", "0", "must be a whole number from 1 to 3600 (seconds)"),
+    ("MAX_CLIENT_CONNECTIONS", "0", "must be auto, or a whole number from 1 to 1000000"),
+    ("MAX_CONNECTIONS_PER_ADDRESS", "few", "must be auto, or a whole number from 1 to 1000000"),
+    ("CLIENT_HEAD_TIMEOUT", "0", "must be a whole number from 1 to 86400000 (milliseconds)"),
+    ("CLIENT_BODY_TIMEOUT", "0", "must be a whole number from 1 to 86400000 (milliseconds)"),
+    ("CLIENT_IDLE_TIMEOUT", "0", "must be a whole number from 1 to 86400000 (milliseconds)"),
+    ("CLIENT_STALL_TIMEOUT", "0", "must be a whole number from 1 to 86400000 (milliseconds)"),
+    ("ENABLE_HTTP2", "h2c", FLAG),
     (
         "THINK_TAGS_MODE",
         "loud",
@@ -212,6 +219,23 @@ fn a_filter_that_makes_no_sense_is_told() {
 }
 
 #[test]
+fn a_certificate_needs_its_key_and_both_must_be_what_they_claim() {
+    let problems = load(&[("TLS_CERT_FILE", "/nowhere/cert.pem")]).unwrap_err().to_string();
+    let lines: Vec<&str> = problems.lines().collect();
+    assert!(
+        lines[0].starts_with("TLS_CERT_FILE=\"/nowhere/cert.pem\": cannot be read"),
+        "{problems}"
+    );
+    assert_eq!(lines[1], "TLS_KEY_FILE=\"\": must be set too when TLS_CERT_FILE is");
+    let junk = TempFile::new("no PEM, but a secret");
+    let both = [("TLS_CERT_FILE", junk.path()), ("TLS_KEY_FILE", junk.path())];
+    let problems = load(&both).unwrap_err().to_string();
+    assert!(problems.contains("holds no certificate in PEM form"), "{problems}");
+    assert!(problems.contains("holds no private key in PEM form"), "{problems}");
+    assert!(!problems.contains("secret"), "{problems}");
+}
+
+#[test]
 fn a_value_that_is_no_text_is_told() {
     for name in ["PORT", "DEFAULT_KEY"] {
         let lookup = |asked: &str| (asked == name).then(|| OsString::from_vec(vec![b'8', 0xff]));
@@ -222,7 +246,8 @@ fn a_value_that_is_no_text_is_told() {
 
 #[test]
 fn every_variable_has_a_bad_value_among_these() {
-    let elsewhere = ["UPSTREAM_URL", "API_KEYS_FILE", "MODELS_FILE", "RUST_LOG"];
+    let files = ["API_KEYS_FILE", "MODELS_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE"];
+    let elsewhere = files.into_iter().chain(["UPSTREAM_URL", "RUST_LOG"]);
     let tested: BTreeSet<&str> =
         BAD.iter().chain(BAD_SECRETS).map(|(name, ..)| *name).chain(elsewhere).collect();
     let known: BTreeSet<&str> = VARIABLES.iter().map(|variable| variable.name).collect();

@@ -112,3 +112,9 @@ fn a_key_for_a_model_that_is_not_there_is_a_warning() {
     let config = load(&[("API_KEYS_FILE", file.path())]).unwrap();
     assert_eq!(config.warnings, ["API_KEYS_FILE: ann may ask \"GLM-45\", which is no model"]);
 }
+
+#[test]
+fn what_connections_may_do_is_a_number_or_auto() {
+    assert_eq!(load(&[("MAX_CLIENT_CONNECTIONS", "auto")]).unwrap().peers.max, None);
+    assert_eq!(load(&[("MAX_CLIENT_CONNECTIONS", "7")]).unwrap().peers.max, Some(7));
+}

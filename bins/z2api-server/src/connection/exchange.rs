@@ -1,0 +1,109 @@
+//! One request and its answer, as the connection sees them.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
+use http::{Request, Response, StatusCode, Version};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::gate::Standing;
+use super::watch::Watch;
+use crate::app::App;
+use crate::body::Body;
+use crate::service;
+
+/// Whose connection it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer {
+    /// Its address.
+    pub(crate) address: SocketAddr,
+    /// What its connection may do.
+    pub(crate) standing: Standing,
+}
+
+/// A body that tells the watch when it is over, however that comes.
+#[derive(Debug)]
+pub(crate) struct Tracked {
+    body: Body,
+    _open: Open,
+}
+
+/// A request that is not over.
+#[derive(Debug)]
+struct Open(Arc<Watch>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.answer_ends();
+    }
+}
+
+/// Answers one request.
+pub(crate) async fn exchange(
+    app: Arc<App>,
+    peer: Peer,
+    watch: Arc<Watch>,
+    request: Request<Incoming>,
+) -> Result<Response<Tracked>, Infallible> {
+    watch.request_begins();
+    let open = Open(watch.clone());
+    let version = request.version();
+    // hyper goes by the transfer coding where a length is given too, and hides the length. What
+    // stands before the gateway may have gone by the length: nothing after this body is a request
+    // that both agree on (RFC 9112, 6.1).
+    let ambiguous = request.headers().contains_key(TRANSFER_ENCODING);
+    let mut response = service::handle(app.clone(), peer, request).await;
+    if version >= Version::HTTP_2 {
+        response.headers_mut().remove(CONNECTION);
+    } else if ambiguous
+        || peer.standing == Standing::Crowded
+        || app.stopping.load(Relaxed)
+        || leaves_body_unread(response.status())
+        || ends_with_connection(version, &response)
+    {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        if version == Version::HTTP_10 {
+            // Or else hyper adds that the connection is kept, where the client wishes that.
+            *response.version_mut() = version;
+        }
+    }
+    watch.answer_begins();
+    Ok(response.map(|body| Tracked { body, _open: open }))
+}
+
+/// Whether the rest of the request's body has no place to go.
+fn leaves_body_unread(status: StatusCode) -> bool {
+    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE)
+}
+
+/// An old client learns only from the end of the connection where an answer of unknown length ends.
+fn ends_with_connection(version: Version, response: &Response<Body>) -> bool {
+    version == Version::HTTP_10 && response.body().size_hint().exact().is_none()
+}
+
+impl http_body::Body for Tracked {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,143 @@
+//! How many connections there are, in all and from each address.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Beyond the limit so many are still let in, to be told so. `/health` is answered there.
+pub(crate) const RESERVE: usize = 64;
+
+/// The connections there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Caps {
+    /// In all.
+    pub(crate) all: usize,
+    /// From one address.
+    pub(crate) per_address: usize,
+}
+
+/// Counts connections.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// What a connection may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Anything.
+    Full,
+    /// There are too many: it may hear so, and whether the gateway is well.
+    Crowded,
+}
+
+/// A connection's place. Dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct Place {
+    gate: Arc<Gate>,
+    address: IpAddr,
+    pub(crate) standing: Standing,
+}
+
+impl Gate {
+    /// A place for a connection from `address`; none where not even the reserve has one.
+    /// `exempt`: its address has no limit of its own.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        address: IpAddr,
+        caps: Caps,
+        exempt: bool,
+    ) -> Option<Place> {
+        let address = network_of(address);
+        let mut counts = self.counts();
+        if counts.all >= caps.all + RESERVE {
+            return None;
+        }
+        let of_address = counts.by_address.get(&address).copied().unwrap_or(0);
+        if !exempt && of_address >= caps.per_address.saturating_add(RESERVE) {
+            return None;
+        }
+        let crowded = counts.all >= caps.all || (!exempt && of_address >= caps.per_address);
+        counts.all += 1;
+        *counts.by_address.entry(address).or_default() += 1;
+        drop(counts);
+        let standing = if crowded { Standing::Crowded } else { Standing::Full };
+        Some(Place { gate: self.clone(), address, standing })
+    }
+
+    /// How many connections there are.
+    pub(crate) fn all(&self) -> usize {
+        self.counts().all
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.gate.counts();
+        counts.all -= 1;
+        if let Some(of_address) = counts.by_address.get_mut(&self.address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                counts.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Whoever has one IPv6 address has the /64 around it.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(place: &Option<Place>) -> Option<Standing> {
+        place.as_ref().map(|place| place.standing)
+    }
+
+    #[test]
+    fn beyond_the_limit_is_a_reserve_and_beyond_the_reserve_is_nothing() {
+        let gate = Arc::new(Gate::default());
+        let caps = Caps { all: 2, per_address: 9 };
+        let enter = || gate.enter(IpAddr::from([1, 2, 3, 4]), caps, true);
+        let mut places: Vec<_> = (0..2 + RESERVE).map(|_| enter()).collect();
+        assert_eq!(standing(&places[1]), Some(Standing::Full));
+        assert!(places[2..].iter().all(|place| standing(place) == Some(Standing::Crowded)));
+        assert!(enter().is_none());
+        places.truncate(1);
+        assert_eq!(standing(&enter()), Some(Standing::Full));
+        drop(places);
+        assert_eq!((gate.all(), gate.counts().by_address.len()), (0, 0));
+    }
+
+    #[test]
+    fn an_address_has_a_limit_of_its_own_unless_it_is_exempt() {
+        let gate = Arc::new(Gate::default());
+        let caps = Caps { all: 1000, per_address: 1 };
+        let one = IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, 1]);
+        let same_network = IpAddr::from([0x2001, 0xdb8, 0, 1, 9, 9, 9, 9]);
+        let other = IpAddr::from([0x2001, 0xdb8, 0, 2, 0, 0, 0, 1]);
+        let _held = gate.enter(one, caps, false);
+        assert_eq!(standing(&gate.enter(same_network, caps, false)), Some(Standing::Crowded));
+        assert_eq!(standing(&gate.enter(same_network, caps, true)), Some(Standing::Full));
+        assert_eq!(standing(&gate.enter(other, caps, false)), Some(Standing::Full));
+    }
+}

@@ -1,0 +1,55 @@
+//! What may happen beside a conversation, and does not wait for it.
+
+use tokio::net::TcpStream;
+use tokio::sync::watch::Receiver;
+
+use super::watch::{Watch, Why};
+
+/// What has happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The connection must be dropped.
+    Drop(Why),
+    /// The gateway takes no new work any more.
+    Drain,
+}
+
+/// Waits for the first of it; for the gateway's stop only where `draining` is given.
+pub(crate) async fn side(
+    stream: &TcpStream,
+    watch: &Watch,
+    draining: Option<Receiver<bool>>,
+) -> Side {
+    tokio::select! {
+        () = hang_up(stream) => Side::Drop(Why::HungUp),
+        why = watch.expired() => Side::Drop(why),
+        () = drain(draining) => Side::Drain,
+    }
+}
+
+/// Resolves when the peer has closed its side, whatever it has sent before and nobody has read:
+/// hyper notices only once it has read all of that.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+async fn hang_up(stream: &TcpStream) {
+    loop {
+        // Of all interests only this one is not met by bytes to read, but by the end of them.
+        match stream.ready(tokio::io::Interest::PRIORITY).await {
+            Ok(ready) if !ready.is_read_closed() => tokio::task::yield_now().await,
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+/// Elsewhere it is noticed once hyper has read what came before it.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+async fn hang_up(_: &TcpStream) {
+    std::future::pending().await
+}
+
+async fn drain(draining: Option<Receiver<bool>>) {
+    match draining {
+        // The guard that this gives must not live on. An error: the server is gone, and so are we.
+        Some(mut draining) => drop(draining.wait_for(|draining| *draining).await),
+        None => std::future::pending().await,
+    }
+}

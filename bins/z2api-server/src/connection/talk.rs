@@ -1,0 +1,186 @@
+//! Finds out what the peer speaks, and lets that run with an eye on what is beside it.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::watch::Receiver;
+use tokio_rustls::TlsAcceptor;
+
+use super::conversation::Conversation;
+use super::exchange::{Peer, exchange};
+use super::linger::has_unread;
+use super::sides::{Side, side};
+use super::watch::{Watch, Why};
+use super::wire::Wire;
+use crate::app::App;
+
+/// A head may not be larger than this, in bytes.
+const MAX_HEAD: usize = 64 * 1024;
+/// How many requests one HTTP/2 connection may have at once.
+const MAX_STREAMS: u32 = 100;
+/// How many streams may be reset before they were looked at; more is a flood.
+const MAX_RESETS: usize = 20;
+/// How often a peer that speaks HTTP/2 is asked whether it is there, and how long it may think.
+const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+
+/// How a conversation ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// By the protocol's rules, or by breaking them.
+    ByProtocol,
+    /// From beside.
+    Dropped(Why),
+}
+
+/// All that a conversation needs.
+#[derive(Clone, Copy)]
+pub(crate) struct Talk<'a> {
+    pub(crate) stream: &'a TcpStream,
+    pub(crate) watch: &'a Arc<Watch>,
+    pub(crate) app: &'a Arc<App>,
+    pub(crate) peer: Peer,
+    pub(crate) draining: &'a Receiver<bool>,
+}
+
+impl<'a> Talk<'a> {
+    /// HTTP/1, or HTTP/2 if it is allowed and the peer begins with it.
+    pub(crate) async fn in_plain(self, http2: bool) -> Ended {
+        let mut wire = self.wire();
+        if http2 {
+            let is_http2 = match self.first(wire.begins_http2()).await {
+                Ok(Ok(is_http2)) => is_http2,
+                Ok(Err(_)) => return Ended::ByProtocol,
+                Err(ended) => return ended,
+            };
+            if is_http2 {
+                return Box::pin(self.in_http2(wire)).await;
+            }
+        }
+        self.in_http1(wire).await
+    }
+
+    /// TLS, and within it what the two sides agree on.
+    pub(crate) async fn in_tls(self, config: Arc<ServerConfig>) -> Ended {
+        let handshake = TlsAcceptor::from(config).accept(self.wire());
+        let secured = match self.first(handshake).await {
+            Ok(Ok(secured)) => secured,
+            Ok(Err(error)) => {
+                tracing::debug!(r#type = "connection", error = %error, "no TLS was agreed on");
+                return Ended::ByProtocol;
+            }
+            Err(ended) => return ended,
+        };
+        if secured.get_ref().1.alpn_protocol() == Some(b"h2") {
+            self.in_http2(secured).await
+        } else {
+            self.in_http1(secured).await
+        }
+    }
+
+    async fn in_http1(self, io: impl AsyncRead + AsyncWrite + Unpin) -> Ended {
+        let service = service_fn(|request| {
+            exchange(self.app.clone(), self.peer, self.watch.clone(), request)
+        });
+        // Heads have their deadline in the watch, which also sees one that never begins.
+        let conversation = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(None)
+            .max_buf_size(MAX_HEAD)
+            .max_header_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(io), service);
+        self.drive(conversation).await
+    }
+
+    async fn in_http2(self, io: impl AsyncRead + AsyncWrite + Unpin) -> Ended {
+        self.watch.multiplexed();
+        let (app, peer, watch) = (self.app.clone(), self.peer, self.watch.clone());
+        let service =
+            service_fn(move |request| exchange(app.clone(), peer, watch.clone(), request));
+        let conversation = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(Some(PING.0))
+            .keep_alive_timeout(PING.1)
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_pending_accept_reset_streams(MAX_RESETS)
+            .max_local_error_reset_streams(MAX_RESETS)
+            .max_header_list_size(MAX_HEAD as u32)
+            .max_send_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(io), service);
+        self.drive(conversation).await
+    }
+
+    async fn drive(self, conversation: impl Conversation) -> Ended {
+        let mut conversation = pin!(conversation);
+        let mut draining = Some(self.draining.clone());
+        // Polled when it is woken, and not with every event of a stream.
+        let mut beside = FuturesUnordered::new();
+        loop {
+            if beside.is_empty() {
+                beside.push(side(self.stream, self.watch, draining.clone()));
+            }
+            let happened = tokio::select! {
+                biased;
+                outcome = &mut conversation => {
+                    if let Err(error) = outcome {
+                        tracing::debug!(r#type = "connection", error = %error, "ended early");
+                    }
+                    return Ended::ByProtocol;
+                }
+                Some(happened) = beside.next() => happened,
+            };
+            match happened {
+                Side::Drop(Why::Old) => {
+                    self.watch.retire();
+                    conversation.as_mut().wind_down();
+                }
+                Side::Drop(why) => return Ended::Dropped(why),
+                Side::Drain => {
+                    draining = None;
+                    // A request that has come but is not read yet will be answered, and the
+                    // connection closed with that. One that is truly idle ends at once.
+                    if !self.has_waiting_request() {
+                        conversation.as_mut().wind_down();
+                    }
+                }
+            }
+        }
+    }
+
+    /// What comes before the protocol. The end, if the connection ends first.
+    async fn first<T>(&self, first: impl Future<Output = T>) -> Result<T, Ended> {
+        let mut first = pin!(first);
+        let mut draining = Some(self.draining.clone());
+        loop {
+            let happened = tokio::select! {
+                biased;
+                outcome = &mut first => return Ok(outcome),
+                happened = side(self.stream, self.watch, draining.clone()) => happened,
+            };
+            match happened {
+                Side::Drop(why) => return Err(Ended::Dropped(why)),
+                Side::Drain if self.watch.is_idle() && !has_unread(self.stream) => {
+                    return Err(Ended::ByProtocol);
+                }
+                Side::Drain => draining = None,
+            }
+        }
+    }
+
+    fn has_waiting_request(&self) -> bool {
+        self.watch.is_idle() && has_unread(self.stream)
+    }
+
+    fn wire(&self) -> Wire<'a> {
+        Wire::new(self.stream, self.watch.clone())
+    }
+}

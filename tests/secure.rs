@@ -1,0 +1,354 @@
+//! TLS and HTTP/2, both off unless they are asked for. The clients are hyper's and rustls'.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Version};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use z2api_config::{Config, Flags};
+use z2api_tests::{Gateway, KEY, PATIENCE, Raw};
+use z2api_upstream_sim::{Plan, Script};
+use z2api_wire::event::Dialect;
+
+const PIECE: &str =
+    r#"{"type":"chat:completion","data":{"delta_content":"tide ","phase":"answer"}}"#;
+const END: &str = r#"{"type":"chat:completion","data":{"phase":"done","done":true}}"#;
+
+fn fine() -> Script {
+    Script::events([PIECE, END])
+}
+
+/// A certificate for localhost, with its key, in files that are gone with their holder.
+struct Certificate {
+    folder: PathBuf,
+    authority: rustls::pki_types::CertificateDer<'static>,
+}
+
+impl Certificate {
+    fn new() -> Self {
+        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!("z2api-tls-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut certificate = Self { folder, authority: Vec::new().into() };
+        certificate.renew();
+        certificate
+    }
+
+    /// Puts another certificate and key in place.
+    fn renew(&mut self) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(self.folder.join("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(self.folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        self.authority = made.cert.der().clone();
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.join(name).to_str().unwrap().to_owned()
+    }
+
+    async fn gateway(&self, plan: impl Plan, more: &[(&str, &str)]) -> Gateway {
+        let (cert, key) = (self.file("cert.pem"), self.file("key.pem"));
+        let files = [("TLS_CERT_FILE", cert.as_str()), ("TLS_KEY_FILE", key.as_str())];
+        Gateway::with(Dialect::ZaiWeb, plan, &[more, &files[..]].concat()).await
+    }
+
+    /// Connects to one that has this certificate, and offers these protocols.
+    async fn connect(
+        &self,
+        to: SocketAddr,
+        protocols: &[&str],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let name = ServerName::try_from("localhost").unwrap();
+        let socket = TcpStream::connect(to).await?;
+        TlsConnector::from(Arc::new(config)).connect(name, socket).await
+    }
+}
+
+impl Drop for Certificate {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn question(version: Version, stream: bool) -> Request<Full<Bytes>> {
+    let body = format!(
+        r#"{{"model":"GLM-4.5","stream":{stream},"messages":[{{"role":"user","content":"x"}}]}}"#
+    );
+    let request = Request::post("https://localhost/v1/chat/completions")
+        .version(version)
+        .header("authorization", format!("Bearer {KEY}"));
+    let request =
+        if version == Version::HTTP_11 { request.header("host", "localhost") } else { request };
+    request.body(Full::new(Bytes::from(body))).unwrap()
+}
+
+type Http2 = http2::SendRequest<Full<Bytes>>;
+
+async fn http2(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Http2 {
+    let (client, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(io)).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    client
+}
+
+async fn http1(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> http1::SendRequest<Full<Bytes>> {
+    let (client, connection) = http1::handshake(TokioIo::new(io)).await.expect("HTTP/1.1");
+    tokio::spawn(connection);
+    client
+}
+
+async fn text(response: Response<Incoming>) -> String {
+    let body = timeout(PATIENCE, response.into_body().collect()).await.expect("in time");
+    String::from_utf8(body.expect("a whole body").to_bytes().to_vec()).unwrap()
+}
+
+fn spoken(stream: &TlsStream<TcpStream>) -> Option<&[u8]> {
+    stream.get_ref().1.alpn_protocol()
+}
+
+#[tokio::test]
+async fn with_a_certificate_the_gateway_speaks_tls_and_nothing_else() {
+    let certificate = Certificate::new();
+    let gateway = certificate.gateway(fine(), &[]).await;
+    let stream = certificate.connect(gateway.address, &["h2", "http/1.1"]).await.unwrap();
+    assert_eq!(spoken(&stream), Some(&b"http/1.1"[..]), "HTTP/2 is off");
+    let mut client = http1(stream).await;
+    for _ in 0..2 {
+        let response = client.send_request(question(Version::HTTP_11, true)).await.unwrap();
+        assert!(text(response).await.ends_with("data: [DONE]\n\n"));
+    }
+    let mut plain = Raw::connect(gateway.address).await;
+    plain.send("GET /health HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let got = plain.to_the_end().await;
+    assert!(!got.starts_with(b"HTTP"), "{got:?}");
+}
+
+#[test]
+fn a_key_of_another_certificate_is_a_bad_setting() {
+    let (one, other) = (Certificate::new(), Certificate::new());
+    let load = |key: &Certificate| {
+        let (cert, key) = (one.file("cert.pem"), key.file("key.pem"));
+        Config::from_lookup(&Flags::default(), &|name| match name {
+            "TLS_CERT_FILE" => Some(cert.clone().into()),
+            "TLS_KEY_FILE" => Some(key.clone().into()),
+            _ => None,
+        })
+    };
+    let config = load(&one).unwrap();
+    assert_eq!(config.watched_files().count(), 2, "a renewal is seen by itself");
+    let problems = load(&other).unwrap_err();
+    assert_eq!(problems.0[0].variable, "TLS_KEY_FILE");
+}
+
+#[tokio::test]
+async fn http2_is_agreed_on_where_it_is_on() {
+    let certificate = Certificate::new();
+    let gateway = certificate.gateway(fine(), &[("ENABLE_HTTP2", "true")]).await;
+    let stream = certificate.connect(gateway.address, &["h2", "http/1.1"]).await.unwrap();
+    assert_eq!(spoken(&stream), Some(&b"h2"[..]));
+    let client = http2(stream).await;
+    let asked = (0..20).map(|number| {
+        let mut client = client.clone();
+        async move {
+            let question = question(Version::HTTP_2, number % 2 == 0);
+            let response = client.send_request(question).await.unwrap();
+            assert_eq!(response.status(), StatusCode::OK);
+            assert!(text(response).await.contains("tide "));
+        }
+    });
+    futures::future::join_all(asked).await;
+    let stream = certificate.connect(gateway.address, &[]).await.unwrap();
+    let response = http1(stream).await.send_request(question(Version::HTTP_11, false)).await;
+    assert_eq!(response.unwrap().status(), StatusCode::OK);
+    gateway.until(|gateway| gateway.in_flight() == 0).await;
+}
+
+#[tokio::test]
+async fn http2_without_tls_is_for_those_who_begin_with_it() {
+    let gateway = Gateway::with(Dialect::ZaiWeb, fine(), &[("ENABLE_HTTP2", "true")]).await;
+    let mut client = http2(TcpStream::connect(gateway.address).await.unwrap()).await;
+    let response = client.send_request(question(Version::HTTP_2, true)).await.unwrap();
+    assert!(text(response).await.ends_with("data: [DONE]\n\n"));
+    let mut client = http1(TcpStream::connect(gateway.address).await.unwrap()).await;
+    let response = client.send_request(question(Version::HTTP_11, true)).await.unwrap();
+    assert!(text(response).await.ends_with("data: [DONE]\n\n"));
+    let off = Gateway::start(Dialect::ZaiWeb, fine()).await;
+    let mut client = http2(TcpStream::connect(off.address).await.unwrap()).await;
+    assert!(client.send_request(question(Version::HTTP_2, true)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_taken_without_dropping_a_connection() {
+    let mut certificate = Certificate::new();
+    let gateway = certificate.gateway(fine(), &[]).await;
+    let before = certificate.connect(gateway.address, &[]).await.unwrap();
+    certificate.renew();
+    assert!(certificate.connect(gateway.address, &[]).await.is_err(), "it has the old one still");
+    let (cert, key) = (certificate.file("cert.pem"), certificate.file("key.pem"));
+    gateway.reload(&[("TLS_CERT_FILE", &cert), ("TLS_KEY_FILE", &key)]);
+    let after = certificate.connect(gateway.address, &[]).await.unwrap();
+    for stream in [before, after] {
+        let response = http1(stream).await.send_request(question(Version::HTTP_11, false)).await;
+        assert_eq!(response.unwrap().status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_has_the_deadline_of_a_head() {
+    let certificate = Certificate::new();
+    let gateway = certificate.gateway(fine(), &[]).await;
+    for beginning in [&b""[..], &b"\x16\x03\x01\x02\x00\x01"[..]] {
+        let mut peer = Raw::connect(gateway.address).await;
+        peer.send(beginning).await;
+        assert!(peer.is_let_go().await);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_many_that_is_reset_gives_its_slot_back() {
+    let stuck = Script::events([PIECE, END]).stall_after(1);
+    let gateway = Gateway::with(Dialect::ZaiWeb, stuck, &[("ENABLE_HTTP2", "true")]).await;
+    let mut client = http2(TcpStream::connect(gateway.address).await.unwrap()).await;
+    let one = client.send_request(question(Version::HTTP_2, true)).await.unwrap();
+    let other = client.send_request(question(Version::HTTP_2, true)).await.unwrap();
+    assert_eq!(gateway.in_flight(), 2);
+    drop(one);
+    gateway.until(|gateway| gateway.in_flight() == 1).await;
+    assert!(gateway.sim.until(|sim| sim.open_streams() == 1, PATIENCE).await);
+    drop((other, client));
+    gateway.until(|gateway| gateway.in_flight() == 0).await;
+}
+
+/// The connection is not stuck, but its stream is: the client grants it nothing more.
+#[tokio::test]
+async fn a_stream_that_is_granted_nothing_does_not_hold_its_slot_for_ever() {
+    let endless = Script::events([PIECE]).endless();
+    let variables = [("ENABLE_HTTP2", "true"), ("MAX_CONNECTION_TIME", "100")];
+    let gateway = Gateway::with(Dialect::ZaiWeb, endless, &variables).await;
+    let mut client = http2(TcpStream::connect(gateway.address).await.unwrap()).await;
+    let unread = client.send_request(question(Version::HTTP_2, true)).await.unwrap();
+    assert_eq!(gateway.in_flight(), 1);
+    gateway.until(|gateway| gateway.in_flight() == 0).await;
+    drop(unread);
+}
+
+/// A frame of HTTP/2 (RFC 9113, 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// `GET / http://a`, by the static table (RFC 7541).
+const GET: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
+const END_HEADERS: u8 = 4;
+const END_STREAM: u8 = 1;
+
+/// Sends the flood until the gateway hangs up.
+async fn ends_the_flood(gateway: &Gateway, flood: impl Fn(u32) -> Vec<u8>) {
+    let mut peer = Raw::connect(gateway.address).await;
+    peer.send(PREFACE).await;
+    peer.send(frame(4, 0, 0, &[])).await;
+    let (mut reader, mut writer) = peer.socket.into_split();
+    let floods = async {
+        use tokio::io::AsyncWriteExt;
+        for number in 0..200_000 {
+            if writer.write_all(&flood(number)).await.is_err() {
+                return;
+            }
+        }
+        panic!("it was never refused");
+    };
+    let reads = async {
+        use tokio::io::AsyncReadExt;
+        let mut all = Vec::new();
+        let _ = reader.read_to_end(&mut all).await;
+        // GOAWAY has type 7.
+        assert!(all.windows(5).any(|part| part[0] == 7 && part[1] == 0), "no GOAWAY");
+    };
+    timeout(PATIENCE, async { tokio::join!(floods, reads) }).await.expect("an end");
+    assert_eq!(gateway.get("/health").await.status, 200, "others go on");
+}
+
+#[tokio::test]
+async fn a_flood_of_resets_ends_its_connection() {
+    let gateway = Gateway::with(Dialect::ZaiWeb, fine(), &[("ENABLE_HTTP2", "true")]).await;
+    // In one write: a gateway that keeps up with them is not flooded.
+    ends_the_flood(&gateway, |number| {
+        let streams = (0..200).map(|each| 2 * (200 * number + each) + 1);
+        let both = streams.map(|stream| {
+            let head = frame(1, END_HEADERS | END_STREAM, stream, GET);
+            [head, frame(3, 0, stream, &8u32.to_be_bytes())].concat()
+        });
+        both.collect::<Vec<_>>().concat()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_head_without_an_end_ends_its_connection() {
+    let gateway = Gateway::with(Dialect::ZaiWeb, fine(), &[("ENABLE_HTTP2", "true")]).await;
+    ends_the_flood(&gateway, |number| {
+        if number == 0 { frame(1, END_STREAM, 1, GET) } else { frame(9, 0, 1, &[0; 1024]) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_flood_of_empty_data_ends_its_connection() {
+    let gateway = Gateway::with(Dialect::ZaiWeb, fine(), &[("ENABLE_HTTP2", "true")]).await;
+    // `POST /v1/chat/completions` with a key: a request whose body is waited for.
+    let text = |start: &[u8], text: &str| [start, &[text.len() as u8], text.as_bytes()].concat();
+    let head = [
+        vec![0x83, 0x86, 0x41, 1, b'a'],
+        text(&[0x04], "/v1/chat/completions"),
+        text(&[0x0f, 0x08], &format!("Bearer {KEY}")),
+    ];
+    let head = frame(1, END_HEADERS, 1, &head.concat());
+    ends_the_flood(&gateway, |number| {
+        if number == 0 { head.clone() } else { frame(0, 0, 1, &[]).repeat(100) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stop_says_so_and_lets_the_streams_of_a_connection_finish() {
+    let paced = Script::events([PIECE, PIECE, PIECE, END]).pace(Duration::from_millis(100));
+    let gateway = Gateway::with(Dialect::ZaiWeb, paced, &[("ENABLE_HTTP2", "true")]).await;
+    let mut client = http2(TcpStream::connect(gateway.address).await.unwrap()).await;
+    let running = client.send_request(question(Version::HTTP_2, true)).await.unwrap();
+    gateway.stop();
+    assert!(text(running).await.ends_with("data: [DONE]\n\n"));
+    assert_eq!(gateway.ended().await, 0);
+    assert!(client.send_request(question(Version::HTTP_2, true)).await.is_err());
+}
