@@ -5,9 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use z2api_config::Config;
 use z2api_upstream_client::Secret;
 
+use crate::app::App;
+
 /// Says where the gateway listens, the key if it was made up, and in a demo what to paste.
-pub fn announce(config: &Config, listening: SocketAddr, demo: bool) {
-    eprintln!("z2api {} listens on http://{listening}", env!("CARGO_PKG_VERSION"));
+///
+/// Whoever reads it may send signals: by then they must be heeded.
+pub fn announce(config: &Config, app: &App, listening: SocketAddr, demo: bool) {
+    let scheme = if config.peers.tls.is_some() { "https" } else { "http" };
+    eprintln!("z2api {} listens on {scheme}://{listening}", env!("CARGO_PKG_VERSION"));
     let key = config.first_key.as_ref().map(Secret::expose);
     match key {
         Some(key) if demo => eprint!("{}", paste(reachable(listening), key)),
@@ -16,6 +21,7 @@ pub fn announce(config: &Config, listening: SocketAddr, demo: bool) {
         }
         Some(_) | None => {}
     }
+    eprintln!("{}", app.room());
 }
 
 /// An address that a client on this machine can use.

@@ -5,9 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use z2api_config::Config;
 use z2api_observability::{LogSink, subscriber};
-use z2api_server::{
-    App, Cli, Command, Demo, Ended, Reloads, announce, commands, listen, serve, signals,
-};
+use z2api_server::{App, Cli, Command, Demo, Reloads, announce, commands, listen, serve, signals};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -16,7 +14,7 @@ fn main() -> ExitCode {
         Some(Command::Healthcheck) => commands::healthcheck(&cli.flags()),
         Some(Command::Keygen { name }) => commands::make_key(name),
         None => match commands::settings(&cli.flags()).map(|config| run(cli, config)) {
-            Ok(Ok(ended)) => ended.into(),
+            Ok(Ok(ended)) => ended,
             Ok(Err(error)) => {
                 eprintln!("z2api-server: {error}");
                 ExitCode::FAILURE
@@ -27,16 +25,15 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main]
-async fn run(cli: Cli, mut config: Config) -> Result<Ended, Box<dyn std::error::Error>> {
+async fn run(cli: Cli, mut config: Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let (log, _flushed_at_the_end) = LogSink::stdout();
     let (subscriber, filter) = subscriber(log.clone(), &config.log.filter)?;
     tracing::subscriber::set_global_default(subscriber)?;
     let (stops, hangups) = signals()?;
     let demo = if cli.demo { Some(Demo::start(&mut config).await?) } else { None };
     let listener = listen(config.listen)?;
-    announce(&config, listener.local_addr()?, cli.demo);
-    let app = App::build(config, log, Some(filter))?;
+    let app = App::build(config.clone(), log, Some(filter))?;
     let _reloads = Reloads::start(app.clone(), cli.flags(), demo, hangups);
-    eprintln!("{}", app.room());
-    Ok(serve(listener, app, stops).await)
+    announce(&config, &app, listener.local_addr()?, cli.demo);
+    Ok(serve(listener, app, stops).await.into())
 }
