@@ -1,0 +1,32 @@
+//! Loads a server that answers chat requests, checks every byte it answers, and tells what that
+//! cost the server: one line of JSON for each run.
+
+mod check;
+mod closed;
+mod connection;
+mod framing;
+mod hold;
+mod options;
+mod process;
+mod rate;
+mod report;
+mod start;
+
+use std::io;
+
+use clap::Parser;
+
+use crate::options::{Options, Run};
+
+/// One thread: what it takes from the machine is known, and it never waits for itself.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> io::Result<()> {
+    let report = match Options::parse().run {
+        Run::Closed(options) => closed::run(&options).await?,
+        Run::Rate(options) => rate::run(&options).await?,
+        Run::Hold(options) => hold::run(&options).await?,
+        Run::Start(options) => start::run(&options).await?,
+    };
+    println!("{report}");
+    Ok(())
+}
