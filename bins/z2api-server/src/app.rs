@@ -127,7 +127,7 @@ impl App {
     pub(crate) fn caps(&self) -> Caps {
         let live = self.live();
         let set = (live.peers.max, live.peers.per_address);
-        self.descriptors.caps(set, self.admission.limit(), live.queue)
+        self.descriptors.caps(set, self.admission.ceiling(), live.queue)
     }
 
     /// A place for a connection, if there is one. What runs on this machine, or is known to stand
@@ -140,7 +140,7 @@ impl App {
 
     /// A line about what the limit of open files allows.
     pub fn room(&self) -> String {
-        self.descriptors.tell(self.admission.limit())
+        self.descriptors.tell(self.admission.ceiling())
     }
 
     /// The settings as they are now.
@@ -150,7 +150,7 @@ impl App {
 
     /// Why new work should go elsewhere, if it should: the gateway stops, is short of memory, or has
     /// no token of use.
-    pub(crate) fn not_ready(&self) -> Option<&'static str> {
+    pub fn not_ready(&self) -> Option<&'static str> {
         let live = self.live();
         if self.stopping.load(Relaxed) {
             return Some("stopping");

@@ -87,6 +87,8 @@ impl Server {
             () = sleep(delay) => false,
             () = next(stops) => true,
         };
+        // Behind a shared listener stands a successor, which takes who waits there; who was taken
+        // here is served here. Nobody is refused.
         if !listener.is_shared {
             // Closing the listener would reset those who wait at it.
             for (stream, address) in door.backlog() {
@@ -94,7 +96,9 @@ impl Server {
             }
         }
         drop(door);
-        self.app.drain();
+        if !listener.is_shared {
+            self.app.drain();
+        }
         self.draining.send_replace(true);
         hurried
     }
@@ -140,6 +144,7 @@ impl Server {
             cut_off = cut,
             "the grace is over: remaining requests are cut off"
         );
+        self.app.drain();
         self.app.out_of_time.send_replace(true);
         let _ = timeout(LAST_WORDS, all(&mut self.connections)).await;
         Ended { cut }

@@ -146,9 +146,7 @@ impl<'a> Talk<'a> {
                 Side::Drop(why) => return Ended::Dropped(why),
                 Side::Drain => {
                     draining = None;
-                    // A request that has come but is not read yet will be answered, and the
-                    // connection closed with that. One that is truly idle ends at once.
-                    if !self.has_waiting_request() {
+                    if !self.may_ask_still() {
                         conversation.as_mut().wind_down();
                     }
                 }
@@ -168,16 +166,18 @@ impl<'a> Talk<'a> {
             };
             match happened {
                 Side::Drop(why) => return Err(Ended::Dropped(why)),
-                Side::Drain if self.watch.is_idle() && !has_unread(self.stream) => {
-                    return Err(Ended::ByProtocol);
-                }
-                Side::Drain => draining = None,
+                Side::Drain if self.may_ask_still() || !self.watch.is_idle() => draining = None,
+                Side::Drain => return Err(Ended::ByProtocol),
             }
         }
     }
 
-    fn has_waiting_request(&self) -> bool {
-        self.watch.is_idle() && has_unread(self.stream)
+    /// When the gateway stops: whether a request has come that is not read yet, or must come for
+    /// the peer has just connected. It is answered, and the connection closed with that. A peer
+    /// that has had its answers is let go at once.
+    fn may_ask_still(&self) -> bool {
+        self.watch.hurry();
+        self.watch.is_fresh() || (self.watch.is_idle() && has_unread(self.stream))
     }
 
     fn wire(&self) -> Wire<'a> {

@@ -18,6 +18,9 @@ const LEAST_RATE: u64 = 1024;
 /// moment too.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// How long a peer that has just connected may still begin once the gateway stops.
+const FIRST_WORDS: Duration = Duration::from_secs(1);
+
 /// How long things may take. All in milliseconds.
 #[derive(Debug, Clone, Copy)]
 struct Deadlines {
@@ -89,6 +92,8 @@ pub(crate) struct Watch {
     open: AtomicUsize,
     /// Several requests at once: there are no phases of one.
     multiplexed: AtomicBool,
+    /// Until when a first byte must have come.
+    patience: AtomicU64,
     /// It has been told to take no further requests.
     retired: AtomicBool,
     written: AtomicU64,
@@ -113,6 +118,7 @@ impl Watch {
             phase: AtomicU64::new(Phase::Fresh as u64),
             open: AtomicUsize::new(0),
             multiplexed: AtomicBool::new(false),
+            patience: AtomicU64::new(millis(peers.head)),
             retired: AtomicBool::new(false),
             written: AtomicU64::new(0),
             blocked: AtomicBool::new(false),
@@ -124,6 +130,11 @@ impl Watch {
     /// The connection speaks HTTP/2.
     pub(crate) fn multiplexed(&self) {
         self.multiplexed.store(true, Relaxed);
+    }
+
+    /// The gateway stops: a peer that has not said anything yet must do so now.
+    pub(crate) fn hurry(&self) {
+        self.patience.fetch_min(self.now() + millis(FIRST_WORDS), Relaxed);
     }
 
     /// The connection takes no further requests.
@@ -185,9 +196,14 @@ impl Watch {
         }
     }
 
-    /// Whether no request is under way, as far as bytes have been read.
+    /// Whether not one byte has been read.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.phase() == Phase::Fresh
+    }
+
+    /// Whether it is between two requests, as far as bytes have been read.
     pub(crate) fn is_idle(&self) -> bool {
-        matches!(self.phase(), Phase::Fresh | Phase::Idle)
+        self.phase() == Phase::Idle
     }
 
     /// Resolves when a deadline has passed.
@@ -208,7 +224,7 @@ impl Watch {
         let Deadlines { head, idle, stall, answer } = self.deadlines;
         let since = self.phase.load(Relaxed) >> 8;
         let due = match self.phase() {
-            Phase::Fresh => Some((since + head, Why::Silent)),
+            Phase::Fresh => Some((self.patience.load(Relaxed), Why::Silent)),
             Phase::Head => Some((since + head, Why::SlowHead)),
             Phase::Idle => Some((since + idle, Why::Idle)),
             Phase::Answering => Some((since + answer, Why::Held)),
@@ -306,6 +322,21 @@ mod tests {
             why = watch.expired() => Some((why, watch.accepted.elapsed().as_secs())),
             () = peer => None,
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_hurries_only_those_who_have_not_begun() {
+        let hurried = async |watch: &Watch| {
+            seconds(2).await;
+            watch.hurry();
+        };
+        // The watch is looked at anew when the gateway stops; here, at its next look.
+        assert_eq!(check(hurried).await, Some((Why::Silent, 7)));
+        let has_begun = async |watch: &Watch| {
+            watch.came();
+            watch.hurry();
+        };
+        assert_eq!(check(has_begun).await, Some((Why::SlowHead, 10)));
     }
 
     fn seconds(seconds: u64) -> impl Future<Output = ()> {

@@ -2,6 +2,7 @@
 
 mod commands;
 mod reload;
+mod sockets;
 mod start;
 
 use std::io::{BufRead, BufReader, Read, Write};
