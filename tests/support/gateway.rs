@@ -100,6 +100,11 @@ impl Gateway {
         self.app.in_flight()
     }
 
+    /// Whether it says that it is ready.
+    pub fn is_ready(&self) -> bool {
+        self.app.not_ready().is_none()
+    }
+
     /// How many client connections there are.
     pub fn connections(&self) -> usize {
         self.app.connections()

@@ -56,6 +56,11 @@ pub async fn send(
 }
 
 impl Reply {
+    /// Waits for the head of the answer to a request that was posted on this socket.
+    pub async fn of(socket: TcpStream) -> Self {
+        Self::read(socket, "POST", None).await
+    }
+
     async fn read(mut socket: TcpStream, method: &str, said: Option<Said>) -> Self {
         let mut raw = Vec::new();
         let end = loop {
