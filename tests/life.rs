@@ -232,3 +232,20 @@ async fn an_endless_stream_does_not_outlive_the_grace() {
     assert!(events.last().unwrap().contains("server_shutting_down"), "{:?}", events.last());
     gateway.stopped().await;
 }
+
+#[tokio::test]
+async fn an_endless_answer_is_not_gathered_without_end() {
+    let large = "tide ".repeat(200_000);
+    let web = serde_json::to_string(
+        &json!({"type": "chat:completion", "data": {"delta_content": large, "phase": "answer"}}),
+    );
+    let api = serde_json::to_string(&json!({"choices": [{"delta": {"content": large}}]}));
+    for (dialect, piece) in [(Dialect::ZaiWeb, web), (Dialect::OpenAi, api)] {
+        let gateway = Gateway::start(dialect, Script::events([piece.unwrap()]).endless()).await;
+        let reply = gateway.chat("GLM-4.5", json!({})).await;
+        assert_eq!(reply.status, 502);
+        assert_eq!(reply.json().await["error"]["code"], "upstream_too_large");
+        gateway.until(|gateway| gateway.in_flight() == 0).await;
+        assert!(gateway.sim.until(|sim| sim.open_streams() == 0, PATIENCE).await);
+    }
+}

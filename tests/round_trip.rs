@@ -10,8 +10,28 @@ use z2api_wire::{openai, zai};
 
 /// Words that look like markup, and what may stand around them.
 const WORDS: [&str; 22] = [
-    "a", "Hi", " ", "  ", "\n", "\n\n", ">", "> ", "\n>", "\n> ", "<", "</", "<details>",
-    "</details>", "<summary>x</summary>", "<think>", "</think>", "🌈", "山", "\"", "\\", "【turn】",
+    "a",
+    "Hi",
+    " ",
+    "  ",
+    "\n",
+    "\n\n",
+    ">",
+    "> ",
+    "\n>",
+    "\n> ",
+    "<",
+    "</",
+    "<details>",
+    "</details>",
+    "<summary>x</summary>",
+    "<think>",
+    "</think>",
+    "🌈",
+    "山",
+    "\"",
+    "\\",
+    "【turn】",
 ];
 
 fn text() -> impl Strategy<Value = String> {

@@ -49,6 +49,10 @@ impl<S: Sink> Sink for Tee<'_, S> {
         self.sink.event_end();
     }
 
+    fn is_full(&self) -> bool {
+        self.sink.is_full()
+    }
+
     fn finish(&mut self, reason: FinishReason, usage: Option<&Usage>) {
         self.sink.finish(reason, usage);
     }

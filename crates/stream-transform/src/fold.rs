@@ -2,7 +2,11 @@
 
 use z2api_wire::event::{FinishReason, ToolCallDelta, Usage};
 
+use crate::message::MAX_MESSAGE;
 use crate::sink::{Annotation, Sink};
+
+/// What a piece of a call costs besides its text, in bytes.
+const CALL: usize = 64;
 
 /// Gathers an answer, for whichever API it is then written in.
 #[derive(Debug, Default)]
@@ -10,6 +14,7 @@ pub struct Fold {
     content: String,
     reasoning: String,
     tool_calls: Vec<FoldedCall>,
+    call_bytes: usize,
     annotations: Vec<Annotation>,
     stop_word: Option<String>,
     end: Option<(FinishReason, Option<Usage>)>,
@@ -69,9 +74,9 @@ impl Fold {
         self.tool_calls.iter().any(|call| call.index == index)
     }
 
-    /// Bytes of text gathered so far.
+    /// Bytes gathered so far.
     pub fn len(&self) -> usize {
-        self.content.len() + self.reasoning.len()
+        self.content.len() + self.reasoning.len() + self.call_bytes
     }
 
     /// Whether nothing has been gathered.
@@ -95,6 +100,8 @@ impl Sink for Fold {
             self.tool_calls.push(FoldedCall { index: piece.index, ..FoldedCall::default() });
             self.tool_calls.len() - 1
         });
+        let text = [piece.id.as_deref(), piece.name.as_deref(), Some(&piece.arguments)];
+        self.call_bytes += CALL + text.into_iter().flatten().map(str::len).sum::<usize>();
         let call = &mut self.tool_calls[at];
         call.id.push_str(piece.id.as_deref().unwrap_or_default());
         call.name.push_str(piece.name.as_deref().unwrap_or_default());
@@ -107,6 +114,10 @@ impl Sink for Fold {
 
     fn stop_word(&mut self, word: &str) {
         self.stop_word = Some(word.to_owned());
+    }
+
+    fn is_full(&self) -> bool {
+        self.len() > MAX_MESSAGE
     }
 
     fn finish(&mut self, reason: FinishReason, usage: Option<&Usage>) {

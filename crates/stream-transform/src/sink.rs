@@ -44,6 +44,10 @@ pub trait Sink {
     }
     /// What one upstream event had to say is said.
     fn event_end(&mut self) {}
+    /// It has gathered more than it may hold: the answer must fail.
+    fn is_full(&self) -> bool {
+        false
+    }
     /// The answer is whole. Nothing follows.
     fn finish(&mut self, reason: FinishReason, usage: Option<&Usage>);
 }

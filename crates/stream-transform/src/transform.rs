@@ -48,7 +48,7 @@ pub enum TransformError {
     /// The upstream gave up.
     #[error("the upstream reports an error: {}", .0.message)]
     Upstream(Fault),
-    /// The upstream's message is too large to follow its edits.
+    /// The upstream's message is too large to follow its edits, or to be gathered.
     #[error("the upstream's answer is larger than {MAX_MESSAGE} bytes, or is edited without end")]
     TooLarge,
 }
@@ -135,6 +135,9 @@ impl Transform {
             Event::End => return Ok(Progress::Whole),
         }
         sink.event_end();
+        if sink.is_full() {
+            return Err(TransformError::TooLarge);
+        }
         Ok(if self.voice.stopped() { Progress::Whole } else { Progress::More })
     }
 

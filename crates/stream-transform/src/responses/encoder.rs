@@ -313,6 +313,10 @@ impl Sink for ResponseEvents {
         self.close_delta();
     }
 
+    fn is_full(&self) -> bool {
+        self.whole.is_full()
+    }
+
     fn finish(&mut self, reason: FinishReason, usage: Option<&Usage>) {
         if self.broken {
             return self
