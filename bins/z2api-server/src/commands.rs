@@ -1,14 +1,12 @@
 //! The subcommands that do not serve.
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
-use std::time::Duration;
 
-use z2api_config::{Config, Flags, Problems, keygen, listen_address};
+use z2api_config::{Config, Flags, Problems, keygen, listen_address, speaks_tls};
 
-/// How long the gateway may take to say that it is well.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
+use crate::healthcheck::health_of;
 
 /// Loads the settings; bad ones are told and become an exit code.
 ///
@@ -58,10 +56,12 @@ pub fn healthcheck(flags: &Flags) -> ExitCode {
         ip => ip,
     };
     let address = SocketAddr::new(ip, listen.port());
-    match health_of(address) {
+    let tls = speaks_tls(flags);
+    match health_of(address, tls) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("http://{address}/health: {error}");
+            let scheme = if tls { "https" } else { "http" };
+            eprintln!("{scheme}://{address}/health: {error}");
             ExitCode::FAILURE
         }
     }
@@ -80,21 +80,6 @@ pub fn make_key(name: &str) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn health_of(address: SocketAddr) -> Result<(), String> {
-    let ask = || -> std::io::Result<String> {
-        let mut socket = TcpStream::connect_timeout(&address, HEALTH_TIMEOUT)?;
-        socket.set_read_timeout(Some(HEALTH_TIMEOUT))?;
-        socket.set_write_timeout(Some(HEALTH_TIMEOUT))?;
-        write!(socket, "GET /health HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        socket.take(64 * 1024).read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    let answer = ask().map_err(|error| error.to_string())?;
-    let line = answer.lines().next().unwrap_or_default();
-    if line.split(' ').nth(1) == Some("200") { Ok(()) } else { Err(format!("{line:?}")) }
 }
 
 /// A closed pipe is the reader's choice, not an error to panic over.

@@ -18,6 +18,7 @@ mod cors;
 mod demo;
 mod error;
 mod feedback;
+mod healthcheck;
 mod info;
 mod intake;
 mod listener;

@@ -174,6 +174,12 @@ pub fn listen_address(flags: &Flags) -> Result<SocketAddr, Problems> {
     if reader.problems.is_empty() { Ok(listen) } else { Err(Problems(reader.problems)) }
 }
 
+/// Whether the gateway of this environment speaks TLS, by its settings; its files are not read.
+pub fn speaks_tls(flags: &Flags) -> bool {
+    let file = EnvFile::read(flags.env_file.as_deref());
+    !Reader::new(&environment, &file).text("TLS_CERT_FILE", "").is_empty()
+}
+
 fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }

@@ -39,6 +39,23 @@ fn healthcheck_tells_by_its_exit_code_whether_the_gateway_serves() {
 }
 
 #[test]
+fn healthcheck_speaks_tls_where_the_gateway_does() {
+    let folder = Folder::new("healthcheck-tls");
+    let made = rcgen::generate_simple_self_signed(["gateway.example".to_owned()]).unwrap();
+    let cert = folder.write("cert.pem", &made.cert.pem());
+    let key = folder.write("key.pem", &made.signing_key.serialize_pem());
+    let files =
+        [("TLS_CERT_FILE", cert.to_str().unwrap()), ("TLS_KEY_FILE", key.to_str().unwrap())];
+    let demo = Demo::start(&files);
+    let port = demo.address.rsplit(':').next().unwrap().to_owned();
+    let mut health = program();
+    health.arg("healthcheck").env("PORT", &port);
+    assert_eq!(health.output().unwrap().status.code(), Some(1), "without TLS");
+    health.envs(files);
+    assert_eq!(health.output().unwrap().status.code(), Some(0));
+}
+
+#[test]
 fn version_tells_commit_and_date() {
     let output = program().arg("--version").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();

@@ -38,7 +38,7 @@ impl Demo {
         let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
         let mut line = String::new();
         stderr.read_line(&mut line).expect("a first line");
-        let address = line.trim().rsplit_once("http://").expect(&line).1.to_owned();
+        let address = line.trim().rsplit_once("://").expect(&line).1.to_owned();
         Self { child, address, stderr }
     }
 
