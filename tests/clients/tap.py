@@ -28,7 +28,11 @@ class Tap:
                 client, _ = self.listener.accept()
             except OSError:
                 return
-            gateway = socket.create_connection(self.to)
+            try:
+                gateway = socket.create_connection(self.to)
+            except OSError:
+                client.close()  # The gateway is gone; the client shall learn of it.
+                continue
             said = (bytearray(), bytearray())
             self.said.append(said)
             for source, sink, heard in [(client, gateway, said[0]), (gateway, client, said[1])]:
@@ -105,10 +109,10 @@ def request(line, rest):
 
 
 def parsed(body):
-    """A request's JSON, or what it was instead."""
+    """A request's JSON, or what it was instead; deep nesting on purpose, too."""
     try:
         return json.loads(body or "null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return str(body)
 
 
