@@ -7,12 +7,13 @@ use z2api_benches::{Reads, Said, Stream, whole};
 use z2api_stream_transform::ThinkMode;
 use z2api_wire::event::Dialect;
 
-const USAGE: &str =
-    "count zai-web|openai answer|thinking think|strip|raw|reasoning SIZE EVENTS whole|events|bytes";
+const USAGE: &str = "count zai-web|openai answer|thinking think|strip|raw|reasoning SIZE EVENTS whole|events|bytes [plain]";
 
 fn main() {
     let args: Vec<String> = args().skip(1).collect();
-    let [dialect, said, mode, size, events, reads] = &args[..] else { panic!("{USAGE}") };
+    let [dialect, said, mode, size, events, reads, plain @ ..] = &args[..] else {
+        panic!("{USAGE}")
+    };
     let dialect = match dialect.as_str() {
         "zai-web" => Dialect::ZaiWeb,
         "openai" => Dialect::OpenAi,
@@ -28,7 +29,8 @@ fn main() {
     };
     let (size, events): (usize, usize) = (size.parse().expect(USAGE), events.parse().expect(USAGE));
     // The stream is made for the most events, so that making it costs every run the same.
-    let stream = Stream::new(dialect, said, size, 20_000);
+    let make = if plain.is_empty() { Stream::new } else { Stream::plain };
+    let stream = make(dialect, said, size, 20_000);
     let reads = stream.reads(reads);
     let part = &reads[..reads.len() * events.min(20_000) / 20_000];
     let bytes = whole(dialect, mode, part);

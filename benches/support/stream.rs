@@ -42,9 +42,19 @@ impl Stream {
     /// `events` events with about `size` bytes of text each, of the sort that models write: words,
     /// some of them Chinese, line ends, quotes and other characters that JSON escapes.
     pub fn new(dialect: Dialect, said: Said, size: usize, events: usize) -> Self {
-        let text = words(size * (events + 4), 1);
+        Self::of(&words(size * (events + 4), 1), dialect, said, size, events)
+    }
+
+    /// The same of plain English words on one line.
+    pub fn plain(dialect: Dialect, said: Said, size: usize, events: usize) -> Self {
+        let mut text = words(3 * size * (events + 4), 1);
+        text.retain(|c| c.is_ascii_alphanumeric() || c == ' ');
+        Self::of(&text, dialect, said, size, events)
+    }
+
+    fn of(text: &str, dialect: Dialect, said: Said, size: usize, events: usize) -> Self {
         let mut stream = Self { dialect, bytes: Vec::new(), ends: Vec::new() };
-        let mut rest = text.as_str();
+        let mut rest = text;
         for at in 0..events {
             let (piece, after) = rest.split_at(rest.floor_char_boundary(size.max(4)));
             rest = after;

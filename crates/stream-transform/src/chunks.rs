@@ -22,6 +22,8 @@ pub struct Chunks {
     include_usage: bool,
     /// The field whose string is being written.
     open: Option<Field>,
+    /// How much the last frame held, in bytes: the next will hold about as much.
+    last_frame: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +34,9 @@ enum Field {
 
 /// From the fields that are the same in all chunks to what the delta holds.
 const DELTA: &[u8] = b",\"choices\":[{\"index\":0,\"delta\":{";
-/// What follows a delta that is not the last.
-const GO_ON: &[u8] = b"},\"logprobs\":null,\"finish_reason\":null}]}\n\n";
-const GO_ON_USAGE: &[u8] = b"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n";
+/// What follows the text of a delta that is not the last.
+const GO_ON: &[u8] = b"\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n";
+const GO_ON_USAGE: &[u8] = b"\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n";
 
 impl Chunks {
     /// Begins the stream of the answer `id`. With `include_usage` each chunk has a `usage`, null
@@ -58,21 +60,25 @@ impl Chunks {
         serde_json::to_writer(&mut line, &head).expect("a chunk's head is JSON");
         line.pop();
         line.extend_from_slice(DELTA);
-        let mut chunks = Self { out: BytesMut::new(), head: line, include_usage, open: None };
+        let out = BytesMut::new();
+        let mut chunks = Self { out, head: line, include_usage, open: None, last_frame: 0 };
         chunks.begin(b"\"role\":\"assistant\",\"content\":\"\"");
         chunks.end(None);
         chunks
     }
 
     fn begin(&mut self, delta: &[u8]) {
-        self.out.reserve(self.head.len() + delta.len() + 96);
+        let chunk = self.head.len() + delta.len() + 96;
+        // At the start of a frame all of the buffer can be had again, and nothing must be moved.
+        let frame = if self.out.is_empty() { self.last_frame } else { 0 };
+        self.out.reserve(chunk.max(frame));
         self.out.put_slice(&self.head);
         self.out.put_slice(delta);
     }
 
     fn end(&mut self, reason: Option<FinishReason>) {
         match reason {
-            None => self.out.put_slice(if self.include_usage { GO_ON_USAGE } else { GO_ON }),
+            None => self.out.put_slice(&self.go_on()[1..]),
             Some(reason) => {
                 self.out.put_slice(b"},\"logprobs\":null,\"finish_reason\":\"");
                 self.out.put_slice(reason.as_str().as_bytes());
@@ -81,6 +87,10 @@ impl Chunks {
                 self.out.put_slice(usage);
             }
         }
+    }
+
+    fn go_on(&self) -> &'static [u8] {
+        if self.include_usage { GO_ON_USAGE } else { GO_ON }
     }
 
     fn string(&mut self, field: Field, text: &str) {
@@ -97,8 +107,7 @@ impl Chunks {
 
     fn close(&mut self) {
         if self.open.take().is_some() {
-            self.out.put_u8(b'"');
-            self.end(None);
+            self.out.put_slice(self.go_on());
         }
     }
 }
@@ -106,6 +115,7 @@ impl Chunks {
 impl Encoder for Chunks {
     fn take(&mut self) -> Bytes {
         self.close();
+        self.last_frame = self.out.len();
         self.out.split().freeze()
     }
 

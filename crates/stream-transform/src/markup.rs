@@ -3,6 +3,7 @@
 //! Text comes in pieces that may be cut anywhere. What cannot be told yet waits in `pending`; the
 //! rest is handed on at once. Cutting the same text elsewhere gives the same reading.
 
+use memchr::{memchr, memchr2};
 use z2api_wire::event::Phase;
 
 use crate::message::Kind;
@@ -260,8 +261,10 @@ impl Markup {
         self.plain = true;
         let (text, mark) = split_at_mark(rest);
         say(text, Piece::Thinking, out);
+        if mark.is_empty() {
+            return Some(text.len());
+        }
         match match_any(mark, &STRAYS) {
-            _ if mark.is_empty() => Some(text.len()),
             Match::Begun if text.is_empty() => None,
             Match::Begun => Some(text.len()),
             Match::Whole(length) => {
@@ -314,7 +317,10 @@ impl Markup {
     }
 
     fn text(&mut self, rest: &str, quoted: bool, out: &mut impl FnMut(Piece<'_>)) -> Option<usize> {
-        let end = rest.find(['\n', '<']).unwrap_or(rest.len());
+        let Some(end) = memchr2(b'\n', b'<', rest.as_bytes()) else {
+            say(rest, Piece::Thinking, out);
+            return Some(rest.len());
+        };
         let mark = &rest[end..];
         if mark.starts_with('\n') {
             out(Piece::Thinking(&rest[..=end]));
@@ -323,7 +329,6 @@ impl Markup {
         }
         say(&rest[..end], Piece::Thinking, out);
         match match_any(mark, &[CLOSE, STRAYS[0], STRAYS[1], STRAYS[2]]) {
-            _ if mark.is_empty() => Some(end),
             Match::Begun => (end > 0).then_some(end),
             Match::Whole(length) if mark.starts_with(CLOSE) => {
                 match if quoted { closes_quoted(&mark[length..]) } else { Some(true) } {
@@ -414,7 +419,7 @@ fn say<'a>(text: &'a str, piece: impl Fn(&'a str) -> Piece<'a>, out: &mut impl F
 
 /// The text up to the first `<`, and the rest.
 fn split_at_mark(text: &str) -> (&str, &str) {
-    text.split_at(text.find('<').unwrap_or(text.len()))
+    text.split_at(memchr(b'<', text.as_bytes()).unwrap_or(text.len()))
 }
 
 /// Whether a closing tag on a quoted line closes the block, by what follows it: it does at the

@@ -17,8 +17,9 @@ pub(crate) struct Kind {
 #[derive(Debug, Default)]
 pub(crate) struct Message {
     text: String,
-    /// The text's length in UTF-16 code units, the unit of the upstream's indices.
-    units: usize,
+    /// How much of the text has been counted, in bytes, and in UTF-16 code units, the unit of the
+    /// upstream's indices. The rest is counted once an edit asks.
+    counted: (usize, usize),
     /// Where each stretch begins, in bytes.
     spans: Vec<(usize, Kind)>,
 }
@@ -34,15 +35,17 @@ impl Message {
             self.spans.push((self.text.len(), kind));
         }
         self.text.push_str(text);
-        self.units += units_of(text);
         true
     }
 
     /// The byte at which an edit cuts, or None if it cuts nothing off: an index at the end, or
     /// beyond what has arrived. An index inside a character cuts before it.
-    pub(crate) fn cut_at(&self, index: Option<usize>) -> Option<usize> {
+    pub(crate) fn cut_at(&mut self, index: Option<usize>) -> Option<usize> {
         let index = index.unwrap_or(0);
-        if index >= self.units {
+        let (bytes, units) = self.counted;
+        let units = units + units_of(&self.text[bytes..]);
+        self.counted = (self.text.len(), units);
+        if index >= units {
             return None;
         }
         let mut units = 0;
@@ -53,9 +56,10 @@ impl Message {
         ends.into_iter().find(|(_, end)| *end > index).map(|(at, _)| at)
     }
 
-    /// Cuts the message at a byte given by [`Message::cut_at`].
+    /// Cuts the message at a byte just given by [`Message::cut_at`].
     pub(crate) fn truncate(&mut self, at: usize) {
-        self.units -= units_of(&self.text[at..]);
+        let (_, units) = self.counted;
+        self.counted = (at, units - units_of(&self.text[at..]));
         self.text.truncate(at);
         self.spans.retain(|(start, _)| *start < at);
     }
@@ -87,7 +91,7 @@ mod tests {
         if let Some(at) = message.cut_at(index) {
             message.truncate(at);
         }
-        assert_eq!(message.units, message.text.encode_utf16().count());
+        assert_eq!(message.counted.1, message.text.encode_utf16().count());
         message.text
     }
 

@@ -98,7 +98,9 @@ impl Said {
         match self.sayable(place) {
             Some(stretch) if !stretch.closed => {
                 stretch.bytes = place.read;
-                Some(&text[text.ceil_char_boundary(said.saturating_sub(before))..])
+                // Nearly always none of it has been said.
+                let known = said.saturating_sub(before);
+                Some(if known == 0 { text } else { &text[text.ceil_char_boundary(known)..] })
             }
             _ => {
                 self.lost = true;

@@ -34,6 +34,9 @@ impl BlankLines {
 
     /// White space: certain up to the first line end, since it is on a line with text.
     fn hold(&mut self, blank: &str, out: &mut impl FnMut(&str)) {
+        if blank.is_empty() {
+            return;
+        }
         if !self.begun || !self.held.is_empty() {
             self.held.push_str(blank);
             return;

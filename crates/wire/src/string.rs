@@ -6,6 +6,7 @@
 /// assert_eq!(z2api_wire::string::plain_len(b"say \"hi\""), 4);
 /// ```
 pub fn plain_len(bytes: &[u8]) -> usize {
+    let Some(last) = bytes.last_chunk() else { return short_plain_len(bytes) };
     let mut words = bytes.chunks_exact(8);
     let mut at = 0;
     for word in &mut words {
@@ -14,10 +15,14 @@ pub fn plain_len(bytes: &[u8]) -> usize {
             plain => return at + plain,
         }
     }
-    let mut last = [0; 8];
-    let rest = words.remainder();
-    last[..rest.len()].copy_from_slice(rest);
-    at + plain_in(last)
+    // What it shares with the word before it is known to be plain.
+    bytes.len() - 8 + plain_in(*last)
+}
+
+/// Of less than eight bytes.
+fn short_plain_len(bytes: &[u8]) -> usize {
+    let word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    plain_in(word.to_le_bytes())
 }
 
 /// How many of eight bytes, up to the first that is not plain. They are looked at together: what
