@@ -13,6 +13,9 @@ use crate::app::App;
 pub fn announce(config: &Config, app: &App, listening: SocketAddr, demo: bool) {
     let scheme = if config.peers.tls.is_some() { "https" } else { "http" };
     eprintln!("z2api {} listens on {scheme}://{listening}", env!("CARGO_PKG_VERSION"));
+    if config.dashboard {
+        eprintln!("The live page is at {scheme}://{}/dashboard", reachable(listening));
+    }
     let key = config.first_key.as_ref().map(Secret::expose);
     match key {
         Some(key) if demo => eprint!("{}", paste(reachable(listening), key)),

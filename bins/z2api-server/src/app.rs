@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use z2api_admission::Admission;
 use z2api_config::Config;
 use z2api_observability::{Counters, LogFilter, LogSink, Readings};
 use z2api_upstream_client::{Client, SettingsError, TokenState};
 
 use crate::connection::{Caps, Descriptors, Gate, Place};
+use crate::dashboard::MAX_WATCHERS;
 use crate::live::Live;
 use crate::memory::Memory;
 use crate::responses_store::ResponseStore;
@@ -32,6 +33,10 @@ pub struct App {
     descriptors: Descriptors,
     /// Told to stop: not ready for new work any more.
     pub(crate) stopping: AtomicBool,
+    /// Set when no new work is taken any more.
+    pub(crate) draining: watch::Sender<bool>,
+    /// Places for those who watch the live page.
+    pub(crate) watchers: Arc<Semaphore>,
     /// Set when running requests are out of time.
     pub(crate) out_of_time: watch::Sender<bool>,
 }
@@ -69,6 +74,8 @@ impl App {
             gate: Arc::default(),
             descriptors: Descriptors::raise(),
             stopping: AtomicBool::new(false),
+            draining: watch::Sender::new(false),
+            watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
             out_of_time: watch::Sender::new(false),
         }))
     }
@@ -104,6 +111,7 @@ impl App {
     /// Takes no new work any more, and refuses what waits. What runs goes on.
     pub(crate) fn drain(&self) {
         self.admission.drain();
+        self.draining.send_replace(true);
         self.live().drain();
     }
 

@@ -171,6 +171,11 @@ impl ApiError {
         Self::busy("out_of_memory", message, DEFAULT_WAIT)
     }
 
+    pub(crate) fn too_many_watchers() -> Self {
+        let message = "Too many are watching this gateway already. Try again later.";
+        Self::busy("too_many_watchers", message, DEFAULT_WAIT)
+    }
+
     pub(crate) fn shutting_down() -> Self {
         let message = "The gateway is shutting down.";
         Self::busy("server_shutting_down", message, DEFAULT_WAIT)

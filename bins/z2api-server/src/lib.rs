@@ -15,6 +15,7 @@ mod cli;
 pub mod commands;
 mod connection;
 mod cors;
+mod dashboard;
 mod demo;
 mod error;
 mod feedback;

@@ -37,6 +37,8 @@ pub(crate) struct Live {
     pub(crate) admin_key: Option<[u8; 32]>,
     /// Whether `/metrics` is served.
     pub(crate) metrics: bool,
+    /// Whether the live page is served.
+    pub(crate) dashboard: bool,
     pub(crate) performance_mode: PerformanceMode,
     pub(crate) retry: RetryPolicy,
     pub(crate) watched: Vec<PathBuf>,
@@ -76,6 +78,7 @@ impl Live {
             trusted_proxies: config.trusted_proxies,
             admin_key: config.admin_key.map(|key| digest(key.expose().as_bytes())),
             metrics: config.metrics,
+            dashboard: config.dashboard,
             performance_mode: config.performance_mode,
             retry: config.upstream.retry.clone(),
             watched,

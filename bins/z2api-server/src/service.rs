@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::body::{Response, empty};
 use crate::connection::{Peer, Standing, check_request};
 use crate::cors::Cors;
+use crate::dashboard::Page;
 use crate::error::ApiError;
 use crate::{chat, info};
 
@@ -31,6 +32,7 @@ enum Route<'a> {
     Ready,
     Status,
     Metrics,
+    Dashboard(Page),
 }
 
 impl<'a> Route<'a> {
@@ -46,6 +48,7 @@ impl<'a> Route<'a> {
             "/health/ready" => Self::Ready,
             "/status" => Self::Status,
             "/metrics" => Self::Metrics,
+            _ if path.starts_with("/dashboard") => return Page::of(path).map(Self::Dashboard),
             _ => {
                 let one = |prefix| path.strip_prefix(prefix).filter(|id: &&str| !id.is_empty());
                 let response = one("/v1/responses/").filter(|id| !id.contains('/'));
@@ -64,7 +67,8 @@ impl<'a> Route<'a> {
             | Self::Live
             | Self::Ready
             | Self::Status
-            | Self::Metrics => "GET, HEAD, OPTIONS",
+            | Self::Metrics
+            | Self::Dashboard(_) => "GET, HEAD, OPTIONS",
         }
     }
 
@@ -89,6 +93,7 @@ impl<'a> Route<'a> {
             Self::Health | Self::Live | Self::Ready => "health",
             Self::Status => "status",
             Self::Metrics => "metrics",
+            Self::Dashboard(_) => "dashboard",
         }
     }
 }
@@ -163,6 +168,7 @@ async fn route(app: &Arc<App>, peer: Peer, id: RequestId, request: Request<Incom
         Route::Ready if get => whole(record, info::ready(app)),
         Route::Status if get => either(record, info::status(app, &live, request.headers())),
         Route::Metrics if get => either(record, info::metrics(app, &live, request.headers())),
+        Route::Dashboard(page) if get => page.answer(app, &live, request.headers(), record),
         Route::Models if get => either(record, info::models(&live, request.headers())),
         Route::Model(name) if get => either(record, info::model(&live, request.headers(), name)),
         Route::Chat
@@ -176,7 +182,8 @@ async fn route(app: &Arc<App>, peer: Peer, id: RequestId, request: Request<Incom
         | Route::Live
         | Route::Ready
         | Route::Status
-        | Route::Metrics => {
+        | Route::Metrics
+        | Route::Dashboard(_) => {
             let mut response = refuse(record, &ApiError::wrong_method(methods));
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
             response
@@ -225,7 +232,7 @@ fn preflight(methods: &'static str, request: &Request<Incoming>) -> Response {
 }
 
 /// Answers with an error, and closes the record with it.
-fn refuse(record: RequestRecord, error: &ApiError) -> Response {
+pub(crate) fn refuse(record: RequestRecord, error: &ApiError) -> Response {
     refuse_with(record, error, error.body())
 }
 
@@ -238,7 +245,7 @@ pub(crate) fn refuse_with(mut record: RequestRecord, error: &ApiError, body: Vec
 }
 
 /// A short answer, complete in memory.
-fn whole(mut record: RequestRecord, response: Response) -> Response {
+pub(crate) fn whole(mut record: RequestRecord, response: Response) -> Response {
     record.status(response.status().as_u16());
     record.bytes(response.body().size_hint().lower());
     record.whole();

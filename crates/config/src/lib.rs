@@ -71,7 +71,9 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether to serve `/metrics`, and to log the status from time to time.
     pub metrics: bool,
-    /// The key of `/status` and `/metrics`. None: open.
+    /// Whether to serve the live page.
+    pub dashboard: bool,
+    /// The key of `/status`, `/metrics` and the live page's numbers. None: open.
     pub admin_key: Option<Secret>,
     /// How to stop.
     pub shutdown: Shutdown,

@@ -193,10 +193,11 @@ pub const VARIABLES: &[Variable] = &[
         "true",
         "Serve `/metrics` for Prometheus, and log a line of the status every 30 s.",
     ),
+    v("ENABLE_DASHBOARD", "true", "Serve the live page at `/dashboard`."),
     v(
         "ADMIN_KEY",
         "none",
-        "A key that `/status` and `/metrics` then ask for, as `Authorization: Bearer`.",
+        "A key that `/status`, `/metrics` and the numbers of `/dashboard` then ask for, as `Authorization: Bearer`.",
     ),
     v("SHUTDOWN_DELAY", "0", "Seconds to go on serving after SIGTERM."),
     v("SHUTDOWN_GRACE", "30", "Seconds that running requests may take after that."),

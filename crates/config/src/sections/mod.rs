@@ -45,6 +45,7 @@ pub(crate) fn read(from: &mut Reader<'_>, flags: &Flags) -> Config {
         cors_origins: cors(from),
         trusted_proxies: trusted_proxies(from),
         metrics: from.flag("ENABLE_METRICS", true),
+        dashboard: from.flag("ENABLE_DASHBOARD", true),
         admin_key: admin_key(from, listen.ip()),
         shutdown: Shutdown {
             delay: from.seconds("SHUTDOWN_DELAY", 0, 0..=3600),

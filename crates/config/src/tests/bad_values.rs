@@ -90,6 +90,7 @@ const BAD: &[(&str, &str, &str)] = &[
         "must be IP addresses or networks such as 10.0.0.0/8, separated by commas",
     ),
     ("ENABLE_METRICS", "nope", FLAG),
+    ("ENABLE_DASHBOARD", "oui", FLAG),
     ("SHUTDOWN_DELAY", "3601", "must be a whole number from 0 to 3600 (seconds)"),
     ("SHUTDOWN_GRACE", "ten", "must be a whole number from 0 to 86400 (seconds)"),
     ("ENABLE_DETAILED_LOGGING", "t", FLAG),

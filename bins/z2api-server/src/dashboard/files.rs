@@ -1,0 +1,38 @@
+//! The files of the page, as they stand in the binary. No build makes them: they are what is sent.
+
+/// A file and where it lies below `/dashboard`.
+pub(crate) struct File {
+    path: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) text: &'static str,
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const IMAGE: &str = "image/svg+xml";
+
+const fn file(path: &'static str, kind: &'static str, text: &'static str) -> File {
+    File { path, kind, text }
+}
+
+static FILES: [File; 12] = [
+    file("", HTML, include_str!("assets/index.html")),
+    file("/style.css", CSS, include_str!("assets/style.css")),
+    file("/icon.svg", IMAGE, include_str!("assets/icon.svg")),
+    file("/early.js", SCRIPT, include_str!("assets/early.js")),
+    file("/main.js", SCRIPT, include_str!("assets/main.js")),
+    file("/words.js", SCRIPT, include_str!("assets/words.js")),
+    file("/say.js", SCRIPT, include_str!("assets/say.js")),
+    file("/sse.js", SCRIPT, include_str!("assets/sse.js")),
+    file("/history.js", SCRIPT, include_str!("assets/history.js")),
+    file("/chart.js", SCRIPT, include_str!("assets/chart.js")),
+    file("/tables.js", SCRIPT, include_str!("assets/tables.js")),
+    file("/chat.js", SCRIPT, include_str!("assets/chat.js")),
+];
+
+impl File {
+    pub(super) fn of(path: &str) -> Option<&'static Self> {
+        FILES.iter().find(|file| file.path == path)
+    }
+}

@@ -1,0 +1,54 @@
+//! All that the page shows at one moment. No key, token, message or answer is in it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use z2api_observability::{Finished, Totals};
+
+use crate::app::App;
+use crate::live::Live;
+use crate::status::Status;
+
+#[derive(Serialize)]
+pub(super) struct Snapshot {
+    /// Unix time in milliseconds: the page's clock may be wrong.
+    now_ms: u64,
+    version: &'static str,
+    /// How thinking is shown to those who do not choose.
+    think_mode: &'static str,
+    /// As `/status` has it.
+    status: Status,
+    /// Only growing: what happened in a second is the difference of two snapshots.
+    totals: Totals,
+    /// The requests that ended since the watcher's last snapshot, as far as they are remembered.
+    finished: Vec<Finished>,
+}
+
+impl Snapshot {
+    /// Now, with the requests that ended after the one of number `seen`.
+    pub(super) fn take(app: &App, live: &Live, seen: u64) -> Self {
+        let recent = app.counters.recent();
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Self {
+            now_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
+            version: env!("CARGO_PKG_VERSION"),
+            think_mode: live.think_mode.as_str(),
+            status: Status::of(app, live),
+            totals: recent.totals(),
+            finished: recent.since(seen),
+        }
+    }
+
+    /// The number of the last request in it.
+    pub(super) fn last_number(&self) -> Option<u64> {
+        self.finished.last().map(|finished| finished.number)
+    }
+
+    /// As a server-sent event.
+    pub(super) fn event(&self) -> Vec<u8> {
+        let mut bytes = b"data: ".to_vec();
+        serde_json::to_writer(&mut bytes, self).expect("our own types are JSON");
+        bytes.extend_from_slice(b"\n\n");
+        bytes
+    }
+}

@@ -1,0 +1,260 @@
+//! The live page: what guards it, who sees its numbers, and that watching costs little.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use z2api_tests::{Gateway, KEY, PATIENCE, Reply};
+use z2api_upstream_sim::Script;
+use z2api_wire::event::Dialect;
+
+const EVENTS: &str = "/dashboard/events";
+const ADMIN: &str = "an-admin-key-0001";
+const TOKEN: &str = "upstream-token-0001";
+const FILES: [&str; 12] = [
+    "/dashboard",
+    "/dashboard/style.css",
+    "/dashboard/icon.svg",
+    "/dashboard/early.js",
+    "/dashboard/main.js",
+    "/dashboard/words.js",
+    "/dashboard/say.js",
+    "/dashboard/sse.js",
+    "/dashboard/history.js",
+    "/dashboard/chart.js",
+    "/dashboard/tables.js",
+    "/dashboard/chat.js",
+];
+
+fn fine() -> Script {
+    Script::events([
+        r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":"the-answer-itself"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#,
+        "[DONE]",
+    ])
+}
+
+async fn gateway(variables: &[(&str, &str)]) -> Gateway {
+    Gateway::with(Dialect::OpenAi, fine(), variables).await
+}
+
+async fn watch(gateway: &Gateway, key: Option<&str>) -> Reply {
+    let bearer = format!("Bearer {}", key.unwrap_or_default());
+    let headers = [("authorization", bearer.as_str())];
+    gateway.send("GET", EVENTS, if key.is_some() { &headers } else { &[] }, b"").await
+}
+
+async fn snapshot(watcher: &mut Reply) -> Value {
+    let event = tokio::time::timeout(PATIENCE, watcher.event()).await.expect("in time");
+    serde_json::from_str(&event.expect("an event")).expect("JSON")
+}
+
+/// The stream comes to its proper end.
+async fn ends(watcher: Reply) {
+    tokio::time::timeout(PATIENCE, watcher.text()).await.expect("an end in time");
+}
+
+#[tokio::test]
+async fn every_file_of_the_page_is_guarded() {
+    let gateway = gateway(&[]).await;
+    for path in FILES {
+        let reply = gateway.get(path).await;
+        assert_eq!(reply.status, 200, "{path}");
+        let policy = reply.header("content-security-policy").unwrap();
+        for rule in [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "connect-src 'self'",
+            "img-src 'self' data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ] {
+            assert!(policy.split("; ").any(|known| known == rule), "{rule} in {policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(reply.header("referrer-policy"), Some("no-referrer"));
+        assert_eq!(reply.header("cache-control"), Some("no-cache"));
+        let kind = match path.rsplit_once('.') {
+            None => "text/html; charset=utf-8",
+            Some((_, "css")) => "text/css; charset=utf-8",
+            Some((_, "svg")) => "image/svg+xml",
+            Some(_) => "text/javascript; charset=utf-8",
+        };
+        assert_eq!(reply.header("content-type"), Some(kind), "{path}");
+        assert!(!reply.text().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_page_has_no_script_of_its_own_and_asks_no_one_else() {
+    let gateway = gateway(&[]).await;
+    for path in FILES {
+        let text = gateway.get(path).await.text().await;
+        let name = |url: &str| url.starts_with("http://www.w3.org/2000/svg");
+        let outside = text.match_indices("http").map(|(at, _)| &text[at..]);
+        let outside: Vec<_> = outside
+            .filter(|url| url.starts_with("http://") || url.starts_with("https://"))
+            .collect();
+        assert!(outside.iter().all(|url| name(url)), "{path}: {outside:?}");
+        for bad in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
+            assert!(!text.contains(bad), "{bad} in {path}");
+        }
+    }
+    let page = gateway.get("/dashboard").await.text().await;
+    for bad in [" style=", " onclick=", " onload=", "<style", "javascript:"] {
+        assert!(!page.contains(bad), "{bad}");
+    }
+    assert!(page.split("<script").skip(1).all(|rest| rest.contains("></script>")));
+    assert!(page.matches("<script").count() == page.matches("></script>").count());
+}
+
+#[tokio::test]
+async fn the_page_is_read_and_nothing_else() {
+    let gateway = gateway(&[]).await;
+    for path in ["/dashboard", "/dashboard/main.js", EVENTS] {
+        let head = gateway.send("HEAD", path, &[], b"").await;
+        assert_eq!((head.status, head.text().await.as_str()), (200, ""), "{path}");
+        let posted = gateway.send("POST", path, &[], b"").await;
+        assert_eq!((posted.status, posted.header("allow")), (405, Some("GET, HEAD, OPTIONS")));
+    }
+    let slashed = gateway.get("/dashboard/").await;
+    assert_eq!((slashed.status, slashed.header("location")), (308, Some("../dashboard")));
+    for path in ["/dashboard/none.js", "/dashboardx", "/dashboard/../Cargo.toml"] {
+        assert_eq!(gateway.get(path).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_a_second_tells_what_ended_since_the_last() {
+    let gateway = gateway(&[]).await;
+    gateway.chat("GLM-4.5", json!({})).await.text().await;
+    gateway.lines("response", 1).await;
+    let mut watcher = watch(&gateway, None).await;
+    assert_eq!(watcher.header("content-type"), Some("text/event-stream"));
+    assert_eq!(watcher.header("cache-control"), Some("no-cache, no-transform"));
+    assert!(watcher.header("content-security-policy").is_some());
+
+    let first = snapshot(&mut watcher).await;
+    assert_eq!(first["status"]["total_requests"], 1);
+    assert_eq!(first["status"]["tokens"][0]["state"], "ok");
+    assert!(first["status"]["models"].as_array().unwrap().len() > 10);
+    assert_eq!(first["totals"]["completion_tokens"], 4);
+    let ended = &first["finished"][0];
+    assert_eq!((&ended["model"], &ended["status"]), (&json!("GLM-4.5"), &json!(200)));
+    assert_eq!((&ended["prompt_tokens"], &ended["owner"]), (&json!(3), &json!("none")));
+
+    gateway.chat("no-such-model", json!({})).await.text().await;
+    gateway.lines("response", 2).await;
+    let mut told = Vec::new();
+    while told.is_empty() {
+        let next = snapshot(&mut watcher).await;
+        assert!(next["now_ms"].as_u64() > first["now_ms"].as_u64());
+        told = next["finished"].as_array().unwrap().clone();
+    }
+    assert_eq!(told.len(), 1, "the first is not told again");
+    assert_eq!((&told[0]["status"], &told[0]["owner"]), (&json!(404), &json!("client")));
+}
+
+#[tokio::test]
+async fn the_numbers_hold_no_secret() {
+    let gateway = gateway(&[("ADMIN_KEY", ADMIN)]).await;
+    let question = "the-question-itself";
+    for (model, stream) in [("GLM-4.5", true), ("GLM-4.5", false), ("a-clients-invention", false)] {
+        let messages = json!([{"role": "user", "content": question}]);
+        let body = json!({"model": model, "stream": stream, "messages": messages});
+        gateway.post(&body).await.text().await;
+    }
+    gateway.lines("response", 3).await;
+    let mut watcher = watch(&gateway, Some(ADMIN)).await;
+    let told = snapshot(&mut watcher).await;
+    assert_eq!(told["finished"].as_array().unwrap().len(), 3);
+    let told = told.to_string();
+    for secret in [KEY, ADMIN, TOKEN, question, "the-answer-itself", "a-clients-invention"] {
+        assert!(!told.contains(secret), "{secret} in {told}");
+    }
+}
+
+#[tokio::test]
+async fn the_numbers_ask_for_the_admin_key_and_the_page_does_not() {
+    let gateway = gateway(&[("ADMIN_KEY", ADMIN)]).await;
+    assert_eq!(gateway.get("/dashboard").await.status, 200);
+    for key in [None, Some(KEY), Some("")] {
+        let refused = watch(&gateway, key).await;
+        assert_eq!(refused.status, 401, "{key:?}");
+        assert_eq!(refused.json().await["error"]["code"], "invalid_api_key");
+    }
+    assert_eq!(gateway.get(&format!("{EVENTS}?key={ADMIN}")).await.status, 401, "not in a URL");
+    let mut watcher = watch(&gateway, Some(ADMIN)).await;
+    snapshot(&mut watcher).await;
+    gateway.reload(&[("ADMIN_KEY", "another-admin-key")]);
+    ends(watcher).await;
+}
+
+#[tokio::test]
+async fn enable_dashboard_serves_it_or_not() {
+    let gateway = gateway(&[("ENABLE_DASHBOARD", "true")]).await;
+    let mut watcher = watch(&gateway, None).await;
+    snapshot(&mut watcher).await;
+    gateway.reload(&[("ENABLE_DASHBOARD", "false")]);
+    ends(watcher).await;
+    for path in FILES.iter().chain(&[EVENTS, "/dashboard/"]) {
+        assert_eq!(gateway.get(path).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn no_more_than_sixteen_watch_and_one_who_leaves_makes_room() {
+    let gateway = gateway(&[]).await;
+    let mut watchers = Vec::new();
+    for _ in 0..16 {
+        let mut watcher = watch(&gateway, None).await;
+        snapshot(&mut watcher).await;
+        watchers.push(watcher);
+    }
+    let refused = watch(&gateway, None).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
+    assert_eq!(refused.json().await["error"]["code"], "too_many_watchers");
+    assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 200, "watchers hold no slot");
+    watchers.pop();
+    let room = async {
+        while watch(&gateway, None).await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, room).await.expect("room");
+}
+
+#[tokio::test]
+async fn watching_is_one_line_of_the_log_and_no_failure() {
+    let gateway = gateway(&[]).await;
+    let mut watcher = watch(&gateway, None).await;
+    snapshot(&mut watcher).await;
+    drop(watcher);
+    let line = &gateway.lines("response", 1).await[0];
+    assert_eq!((&line["endpoint"], &line["status_code"]), (&json!(EVENTS), &json!(200)));
+    assert!(line["bytes_sent"].as_u64().unwrap() > 100 && line.get("error").is_none(), "{line}");
+    let metrics = gateway.get("/metrics").await.text().await;
+    assert!(!metrics.contains("client_hung_up"), "{metrics}");
+}
+
+#[tokio::test]
+async fn watching_ends_with_the_drain() {
+    let gateway = gateway(&[]).await;
+    let mut watcher = watch(&gateway, None).await;
+    snapshot(&mut watcher).await;
+    gateway.stop();
+    ends(watcher).await;
+    gateway.stopped().await;
+}
+
+#[tokio::test]
+async fn who_watches_sees_the_gateway_stop() {
+    let gateway = gateway(&[("SHUTDOWN_DELAY", "3")]).await;
+    let mut watcher = watch(&gateway, None).await;
+    assert_eq!(snapshot(&mut watcher).await["status"]["not_ready"], Value::Null);
+    gateway.stop();
+    while snapshot(&mut watcher).await["status"]["not_ready"] != "stopping" {}
+    ends(watcher).await;
+}
