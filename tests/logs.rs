@@ -1,8 +1,9 @@
 //! One line in and one line out for each request, whatever becomes of it.
 
-use serde_json::json;
-use z2api_tests::{Gateway, KEY};
-use z2api_upstream_sim::Script;
+use serde_json::{Value, json};
+use z2api_observability::{LogSink, subscriber};
+use z2api_tests::{Gateway, KEY, PATIENCE};
+use z2api_upstream_sim::{Script, fails_first};
 use z2api_wire::event::Dialect;
 
 fn fine() -> Script {
@@ -75,4 +76,106 @@ async fn a_request_that_is_not_understood_still_says_who_sent_it() {
     );
     let stranger = (&into[1]["api_key"], &into[1]["user_agent"]);
     assert_eq!(stranger, (&json!("****"), &json!("curl/9")), "a wrong key is not logged");
+}
+
+fn down() -> Script {
+    Script::status(503, "application/json", "{}")
+}
+
+#[tokio::test]
+async fn each_retry_is_a_warning_under_the_requests_id_and_each_attempt_is_told() {
+    let (sink, log, guard) = LogSink::memory();
+    let (all, _filter) = subscriber(sink, "warn").unwrap();
+    let _mine = tracing::subscriber::set_default(all);
+    let gateway = Gateway::start(Dialect::ZaiWeb, fails_first(2, down(), fine())).await;
+    let body = json!({"model": "GLM-4.5", "messages": [{"role": "user", "content": "x"}]});
+    let key = format!("Bearer {KEY}");
+    let headers = [("authorization", key.as_str()), ("x-request-id", "mine")];
+    let body = body.to_string();
+    let asked = gateway.send("POST", "/v1/chat/completions", &headers, body.as_bytes()).await;
+    assert_eq!(asked.status, 200);
+    let line = gateway.lines("response", 1).await.remove(0);
+    assert_eq!((&line["retry_count"], &line["api"]), (&json!(2), &json!("chat_completions")));
+    let attempts = line["attempts"].as_array().unwrap();
+    let told: Vec<_> = attempts.iter().map(|one| (&one["outcome"], &one["status"])).collect();
+    let failed = (&json!("upstream_error"), &json!(503));
+    assert_eq!(told, [failed, failed, (&json!("answered"), &Value::Null)]);
+    assert!(line["time_to_first_token_ms"].is_u64(), "{line}");
+    drop(guard);
+    let warnings: Vec<Value> =
+        log.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(warnings.len(), 2);
+    for warning in &warnings {
+        assert_eq!((&warning["type"], &warning["level"]), (&json!("retry"), &json!("WARN")));
+        assert_eq!(warning["request_id"], "mine");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_before_an_answer_leaves_the_attempts_it_cost() {
+    let gateway = Gateway::start(Dialect::ZaiWeb, fine().head_after(PATIENCE)).await;
+    {
+        let asking = gateway.chat("GLM-4.5", json!({}));
+        tokio::pin!(asking);
+        let asked = gateway.until(|gateway| gateway.sim.chat_requests() == 1);
+        tokio::select! {
+            _ = &mut asking => panic!("no answer yet"),
+            () = asked => {}
+        }
+    }
+    let line = gateway.lines("response", 1).await.remove(0);
+    assert_eq!(
+        (&line["status_code"], &line["error_kind"]),
+        (&json!(499), &json!("client_hung_up"))
+    );
+    assert_eq!(line["attempts"][0]["outcome"], "given_up", "{line}");
+    assert_eq!(line["error_owner"], "client");
+}
+
+#[tokio::test]
+async fn messages_and_answers_that_are_logged_are_bounded() {
+    let long = "é".repeat(20_000);
+    let event = format!(
+        r#"{{"type":"chat:completion","data":{{"delta_content":"{long}","phase":"answer"}}}}"#
+    );
+    let done = r#"{"type":"chat:completion","data":{"phase":"done","done":true}}"#;
+    let script = Script::events([event.as_str(), done]);
+    let wanted = [("LOG_USER_MESSAGES", "true"), ("LOG_RESPONSE_CONTENT", "true")];
+    let gateway = Gateway::with(Dialect::ZaiWeb, script, &wanted).await;
+    let body = json!({"model": "GLM-4.5", "messages": [{"role": "user", "content": long}]});
+    gateway.post(&body).await.text().await;
+    let out = gateway.lines("response", 1).await.remove(0);
+    let into = gateway.lines("request", 1).await.remove(0);
+    for text in [&into["messages"], &out["content"]] {
+        let bytes = text.as_str().unwrap().len();
+        assert!((8000..=8192).contains(&bytes), "{bytes}");
+    }
+}
+
+#[tokio::test]
+async fn however_a_request_ends_it_has_one_response_line() {
+    let text = r#"{"type":"chat:completion","data":{"delta_content":"x","phase":"answer"}}"#;
+    let begun = || Script::events([text]);
+    for script in [fine(), down(), begun(), begun().cut_after(1), begun().reset_after(1)] {
+        let gateway = Gateway::with(Dialect::ZaiWeb, script, &[("MAX_RETRIES", "0")]).await;
+        for stream in [true, false] {
+            let key = format!("Bearer {KEY}");
+            let body = json!({"model": "GLM-4.5", "stream": stream, "max_tokens": 5,
+                "messages": [{"role": "user", "content": "x"}], "input": "x"});
+            for path in ["/v1/chat/completions", "/v1/messages", "/v1/responses"] {
+                let headers = [("authorization", key.as_str())];
+                let body = body.to_string();
+                let reply = gateway.send("POST", path, &headers, body.as_bytes()).await;
+                // A stream that is cut off by the upstream still comes to its end.
+                reply.text().await;
+            }
+        }
+        gateway.get("/health").await.text().await;
+        // The connections are closed: nothing more can come.
+        let lines = gateway.lines("response", 7).await;
+        assert_eq!(lines.len(), 7);
+        let ids: std::collections::BTreeSet<String> =
+            lines.iter().map(|line| line["request_id"].to_string()).collect();
+        assert_eq!((ids.len(), gateway.lines("request", 7).await.len()), (7, 7));
+    }
 }

@@ -17,7 +17,7 @@ use z2api_upstream_client::{EventStream, Failed, Started};
 
 use crate::app::App;
 use crate::body::Frames;
-use crate::chat::note_end;
+use crate::chat::{note_counts, note_end};
 use crate::error::ApiError;
 use crate::live::Live;
 use crate::slot::Slot;
@@ -41,6 +41,8 @@ pub(crate) struct Answer<E> {
     /// The text so far, where the log is to have it.
     kept: Option<String>,
     record: Option<RequestRecord>,
+    /// Of the upstream, since the client last got something.
+    events: u64,
     _slot: Slot,
 }
 
@@ -83,6 +85,7 @@ impl<E: Encoder> Answer<E> {
             cut: cut(app, live.limits.hold),
             kept: live.log.answers.then(String::new),
             record: Some(record),
+            events: 0,
             _slot: slot,
         }
     }
@@ -95,22 +98,16 @@ impl<E: Encoder> Answer<E> {
                 Upstream::Opening(opening) => match opening.as_mut().poll(cx) {
                     Poll::Pending => return,
                     Poll::Ready(Ok(started)) => {
-                        self.note_attempts(started.attempts);
-                        if let Some(record) = &mut self.record {
-                            record.first_token();
-                        }
                         self.upstream = Upstream::Streaming(started.events);
                     }
-                    Poll::Ready(Err(failed)) => {
-                        self.note_attempts(failed.attempts);
-                        self.fail(&ApiError::from(&failed.error));
-                    }
+                    Poll::Ready(Err(failed)) => self.fail(&ApiError::from(&failed.error)),
                 },
                 Upstream::Streaming(events) => {
-                    let Self { transform, encoder, kept, .. } = self;
+                    let Self { transform, encoder, kept, events: count, .. } = self;
                     let mut tee = Tee { sink: encoder, kept: kept.as_mut() };
                     let mut outcome: Result<Progress, TransformError> = Ok(Progress::More);
                     let polled = events.poll_events(cx, &mut |event| {
+                        *count += 1;
                         if matches!(outcome, Ok(Progress::More)) {
                             outcome = transform.push(&event, &mut tee);
                         }
@@ -153,15 +150,10 @@ impl<E: Encoder> Answer<E> {
         self.transform.abort(&mut self.encoder);
         self.encoder.error(error.status.as_u16(), &error.object());
         if let Some(record) = &mut self.record {
+            note_counts(&self.transform, record);
             record.fail(error.failure());
         }
         self.upstream = Upstream::Over;
-    }
-
-    fn note_attempts(&mut self, attempts: u32) {
-        if let Some(record) = &mut self.record {
-            record.retries(attempts.saturating_sub(1));
-        }
     }
 }
 
@@ -171,6 +163,7 @@ impl<E: Encoder + Send> Frames for Answer<E> {
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let clock = self.record.as_ref().and_then(RequestRecord::clock);
         self.fill(cx);
         if self.encoder.is_empty() && !matches!(self.upstream, Upstream::Over) {
             ready!(self.silence(cx));
@@ -180,8 +173,7 @@ impl<E: Encoder + Send> Frames for Answer<E> {
         }
         let bytes = self.encoder.take();
         if let Some(record) = &mut self.record {
-            record.first_byte();
-            record.bytes(bytes.len() as u64);
+            record.frame(bytes.len() as u64, std::mem::take(&mut self.events), clock);
         }
         if matches!(self.upstream, Upstream::Over)
             && let Some(mut record) = self.record.take()

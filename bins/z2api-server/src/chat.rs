@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use z2api_observability::RequestRecord;
 use z2api_stream_transform::{Fold, Progress, Sink, Transform, TransformError};
-use z2api_upstream_client::{Client, EventStream, Failed, Started};
+use z2api_upstream_client::{Client, EventStream, Started};
 use z2api_wire::chat::Chat;
 
 use crate::answer::{Answer, Opening, Upstream};
@@ -63,7 +63,7 @@ async fn stream<A: Api>(
     live: &Live,
     question: Question<A>,
     slot: Slot,
-    mut record: RequestRecord,
+    record: RequestRecord,
 ) -> Response {
     let Question { api, chat, options, id, feedback, .. } = question;
     let client = live.client.clone();
@@ -82,12 +82,10 @@ async fn stream<A: Api>(
             Answer::new(app, live, Upstream::Opening(opening), transform, encoder, slot, record)
         }
         Some(Ok(started)) => {
-            record.retries(started.attempts.saturating_sub(1));
-            record.first_token();
             let upstream = Upstream::Streaming(started.events);
             Answer::new(app, live, upstream, transform, encoder, slot, record)
         }
-        Some(Err(failed)) => return refuse_failed::<A>(record, failed),
+        Some(Err(failed)) => return refuse::<A>(record, &ApiError::from(&failed.error)),
     };
     let mut response = Response::new(Body::Stream(Box::new(answer)));
     let headers = response.headers_mut();
@@ -147,14 +145,12 @@ async fn gather(
     sink: &mut impl Sink,
     record: &mut RequestRecord,
 ) -> Result<(), ApiError> {
-    let Started { mut events, attempts, .. } =
-        feedback.ask(client, chat).await.map_err(|failed| {
-            record.retries(failed.attempts.saturating_sub(1));
-            ApiError::from(&failed.error)
-        })?;
-    record.retries(attempts.saturating_sub(1));
-    record.first_token();
-    poll_fn(|cx| fold_ready(&mut events, cx, transform, sink)).await
+    let outcome = feedback.ask(client, chat).await;
+    let Started { mut events, .. } = outcome.map_err(|failed| ApiError::from(&failed.error))?;
+    let mut count = 0;
+    let folded = poll_fn(|cx| fold_ready(&mut events, cx, transform, sink, &mut count)).await;
+    record.events(count);
+    folded
 }
 
 fn fold_ready(
@@ -162,11 +158,13 @@ fn fold_ready(
     cx: &mut std::task::Context<'_>,
     transform: &mut Transform,
     sink: &mut impl Sink,
+    count: &mut u64,
 ) -> std::task::Poll<Result<(), ApiError>> {
     use std::task::Poll;
     loop {
         let mut outcome: Result<Progress, TransformError> = Ok(Progress::More);
         let polled = events.poll_events(cx, &mut |event| {
+            *count += 1;
             if matches!(outcome, Ok(Progress::More)) {
                 outcome = transform.push(&event, sink);
             }
@@ -184,6 +182,11 @@ fn fold_ready(
 /// What a finished answer leaves in its record.
 pub(crate) fn note_end(transform: &Transform, record: &mut RequestRecord) {
     record.finish_reason(transform.finish_reason().as_str());
+    note_counts(transform, record);
+}
+
+/// What an answer leaves in its record, however it ended.
+pub(crate) fn note_counts(transform: &Transform, record: &mut RequestRecord) {
     if let Some(usage) = transform.usage() {
         record.usage(usage.prompt_tokens, usage.completion_tokens);
     }
@@ -202,9 +205,4 @@ pub(crate) fn note_end(transform: &Transform, record: &mut RequestRecord) {
 
 fn refuse<A: Api>(record: RequestRecord, error: &ApiError) -> Response {
     refuse_with(record, error, A::error(error))
-}
-
-fn refuse_failed<A: Api>(mut record: RequestRecord, failed: Failed) -> Response {
-    record.retries(failed.attempts.saturating_sub(1));
-    refuse::<A>(record, &ApiError::from(&failed.error))
 }

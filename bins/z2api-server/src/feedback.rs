@@ -3,30 +3,47 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tokio::time::Instant;
+use tracing::{Instrument, Span, error_span};
 use z2api_admission::Admission;
+use z2api_observability::RequestRecord;
 use z2api_upstream_client::{Client, Error, Failed, Started};
 use z2api_wire::chat::Chat;
+
+use crate::observed::Observed;
 
 /// Watches one request's way to its first event.
 #[derive(Debug)]
 pub(crate) struct Feedback {
     admission: Admission,
     class: u64,
+    observed: Observed,
+    /// Names the request in the lines that its attempts leave in the log.
+    span: Span,
 }
 
 impl Feedback {
     /// Requests for the same model with a body of about the same size are of one class: they may
     /// be expected to take about the same time.
-    pub(crate) fn new(admission: &Admission, model: &str, body: usize) -> Self {
+    pub(crate) fn new(
+        admission: &Admission,
+        record: &RequestRecord,
+        model: &str,
+        body: usize,
+    ) -> Self {
         let mut class = DefaultHasher::new();
         (model, body.checked_ilog2()).hash(&mut class);
-        Self { admission: admission.clone(), class: class.finish() }
+        let (admission, class) = (admission.clone(), class.finish());
+        let observed = Observed { tries: record.tries() };
+        // Of the highest level, so that no filter takes it away from a line that gets through.
+        let span = error_span!("request", request_id = record.id().as_str());
+        Self { admission, class, observed, span }
     }
 
     /// Asks the upstream, and tells what came of it.
     pub(crate) async fn ask(&self, client: &Client, chat: &Chat) -> Result<Started, Failed> {
         let asked = Instant::now();
-        let outcome = client.chat(chat).await;
+        let asking = client.chat_observed(chat, &self.observed).instrument(self.span.clone());
+        let outcome = asking.await;
         match &outcome {
             // With a second attempt in it, the time says nothing.
             Ok(started) if started.attempts == 1 => {

@@ -25,6 +25,7 @@ mod intake;
 mod listener;
 mod live;
 mod memory;
+mod observed;
 mod question;
 mod reloads;
 mod responses_store;

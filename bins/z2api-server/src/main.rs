@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(cli: Cli, mut config: Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let (log, _flushed_at_the_end) = LogSink::stdout();
+    let (log, _flushed_at_the_end) = LogSink::stdout(config.log.format);
     let (subscriber, filter) = subscriber(log.clone(), &config.log.filter)?;
     tracing::subscriber::set_global_default(subscriber)?;
     let (stops, hangups) = signals()?;

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use http::header::HeaderValue;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
+use serde::Serialize;
 use z2api_admission::Share;
 use z2api_observability::{Asked, RequestRecord};
 use z2api_stream_transform::{AnswerId, Options, Server, ThinkMode, Understood, chat_of};
@@ -79,7 +80,7 @@ pub(crate) async fn ask<A: Api>(
     let mut options = Options::new(dialect, mode);
     options.stop.clone_from(&chat.stop);
     let ignored = header_of(&ignored);
-    let feedback = Feedback::new(&app.admission, &id.model, size);
+    let feedback = Feedback::new(&app.admission, record, &id.model, size);
     let caller = caller.in_admission();
     Ok((Question { api, chat, options, id, stream, ignored, caller, feedback }, share))
 }
@@ -90,7 +91,7 @@ fn asked(
     headers: &HeaderMap,
     with_messages: bool,
 ) -> Asked {
-    let messages = with_messages.then(|| serde_json::to_string(&request.messages).ok()).flatten();
+    let messages = with_messages.then(|| beginning(&request.messages, MAX_KEPT));
     Asked {
         api_key_masked: caller.masked().to_owned(),
         key_name: caller.name().map(str::to_owned),
@@ -100,11 +101,19 @@ fn asked(
         stream: request.stream.unwrap_or(false),
         temperature: request.temperature,
         max_tokens: request.max_completion_tokens.or(request.max_tokens),
-        messages: messages.map(|mut text| {
-            text.truncate(text.floor_char_boundary(MAX_KEPT));
-            text
-        }),
+        messages,
     }
+}
+
+/// The first bytes of a value's JSON. Writing stops there: the rest may be long.
+fn beginning(value: &impl Serialize, most: usize) -> String {
+    let mut room = vec![0; most];
+    let mut rest = room.as_mut_slice();
+    // It ends with an error where there is no more room: that is the bound.
+    let _ = serde_json::to_writer(&mut rest, value);
+    let written = most - rest.len();
+    let text = &room[..written];
+    text.utf8_chunks().next().map(|chunk| chunk.valid().to_owned()).unwrap_or_default()
 }
 
 /// The thinking mode this request asks for; the body's field wins over the header.

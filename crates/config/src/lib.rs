@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use z2api_observability::LogFormat;
 use z2api_stream_transform::{ModelTable, ThinkMode};
 use z2api_upstream_client::Secret;
 
@@ -121,6 +122,8 @@ pub struct Shutdown {
 pub struct Log {
     /// Which lines of the libraries are wanted, in the words of `RUST_LOG`.
     pub filter: String,
+    /// How lines are written.
+    pub format: LogFormat,
     /// A line for each request and each response.
     pub requests: bool,
     /// The messages too.

@@ -212,6 +212,11 @@ pub const VARIABLES: &[Variable] = &[
         "false",
         "The answers in the response lines, at most 8 KiB of text each.",
     ),
+    v(
+        "LOG_FORMAT",
+        "json",
+        "`json`: a JSON object a line. `pretty`: a line for people, `TIME LEVEL TYPE name=value …`.",
+    ),
     v("DEBUG_MODE", "false", "Debug lines in the log."),
     v(
         "RUST_LOG",

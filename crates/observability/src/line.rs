@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+use crate::metrics::Owner;
+use crate::tries::TryLine;
+
 /// The present as RFC 3339, UTC, in milliseconds.
 pub fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
@@ -9,115 +12,136 @@ pub fn now() -> String {
 
 /// What a request asks. Fields and names are a contract with whoever reads the log.
 #[derive(Debug, Serialize)]
-pub struct RequestLine<'a> {
+pub(crate) struct RequestLine<'a> {
     /// The request's id; the same in its response line.
-    pub request_id: &'a str,
+    pub(crate) request_id: &'a str,
     /// When.
-    pub timestamp: String,
+    pub(crate) timestamp: String,
     /// `INFO`.
-    pub level: &'static str,
+    pub(crate) level: &'static str,
     /// `request`.
-    pub r#type: &'static str,
+    pub(crate) r#type: &'static str,
     /// The address of the peer.
-    pub client_ip: String,
+    pub(crate) client_ip: String,
     /// The key, masked.
-    pub api_key: &'a str,
+    pub(crate) api_key: &'a str,
     /// Whose key it is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_name: Option<&'a str>,
+    pub(crate) key_name: Option<&'a str>,
     /// The model asked for; null if that never became known.
-    pub model: Option<&'a str>,
+    pub(crate) model: Option<&'a str>,
     /// What the client calls itself.
-    pub user_agent: &'a str,
+    pub(crate) user_agent: &'a str,
     /// What is asked.
-    pub parameters: Parameters,
+    pub(crate) parameters: Parameters,
     /// The messages, if they are to be logged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub messages: Option<&'a str>,
+    pub(crate) messages: Option<&'a str>,
 }
 
 /// `parameters` of a request line.
 #[derive(Debug, Serialize)]
-pub struct Parameters {
+pub(crate) struct Parameters {
     /// How many messages.
-    pub message_count: usize,
+    pub(crate) message_count: usize,
     /// The options.
-    pub parameters: Options,
+    pub(crate) parameters: Options,
 }
 
 /// `parameters.parameters` of a request line.
 #[derive(Debug, Serialize)]
-pub struct Options {
+pub(crate) struct Options {
     /// Whether a stream is wanted.
-    pub stream: bool,
+    pub(crate) stream: bool,
     /// Null if not given.
-    pub temperature: Option<f64>,
+    pub(crate) temperature: Option<f64>,
     /// Null if not given.
-    pub max_tokens: Option<u64>,
+    pub(crate) max_tokens: Option<u64>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How a request ended. Fields and names are a contract with whoever reads the log.
 #[derive(Debug, Serialize)]
-pub struct ResponseLine<'a> {
+pub(crate) struct ResponseLine<'a> {
     /// The request's id.
-    pub request_id: &'a str,
+    pub(crate) request_id: &'a str,
     /// When it ended.
-    pub timestamp: String,
+    pub(crate) timestamp: String,
     /// `INFO`; `ERROR` for an answer of 500 and above and for a failed stream.
-    pub level: &'static str,
+    pub(crate) level: &'static str,
     /// `response`.
-    pub r#type: &'static str,
+    pub(crate) r#type: &'static str,
     /// What was answered; 499 if the client hung up.
-    pub status_code: u16,
+    pub(crate) status_code: u16,
     /// Milliseconds from the head of the request to the end.
-    pub response_time_ms: u64,
+    pub(crate) response_time_ms: u64,
     /// Upstream attempts after the first.
-    pub retry_count: u32,
+    pub(crate) retry_count: u32,
     /// The path.
-    pub endpoint: &'a str,
+    pub(crate) endpoint: &'a str,
     /// The method.
-    pub method: &'a str,
+    pub(crate) method: &'a str,
     /// The address of the peer.
-    pub client_ip: String,
+    pub(crate) client_ip: String,
+    /// Which API, or which other route; from a fixed list.
+    pub(crate) api: &'static str,
     /// Whether a stream was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub stream: Option<bool>,
+    pub(crate) stream: Option<bool>,
     /// The model asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<&'a str>,
+    pub(crate) model: Option<&'a str>,
     /// The key, masked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub api_key: Option<&'a str>,
+    pub(crate) api_key: Option<&'a str>,
     /// Whose key it is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_name: Option<&'a str>,
+    pub(crate) key_name: Option<&'a str>,
     /// The upstream's dialect.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub dialect: Option<&'a str>,
+    pub(crate) dialect: Option<&'a str>,
     /// How thinking was shown.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub think_mode: Option<&'a str>,
+    pub(crate) think_mode: Option<&'a str>,
     /// Milliseconds in the queue.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub queue_time_ms: Option<u64>,
+    pub(crate) queue_time_ms: Option<u64>,
+    /// Milliseconds until the model's first token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) time_to_first_token_ms: Option<u64>,
     /// Milliseconds until the first byte of the answer's body.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub time_to_first_byte_ms: Option<u64>,
+    pub(crate) time_to_first_byte_ms: Option<u64>,
+    /// Each time that the upstream was asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) attempts: Vec<TryLine>,
     /// Why the model stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub finish_reason: Option<&'a str>,
+    pub(crate) finish_reason: Option<&'a str>,
     /// Tokens of the request, as the upstream counts.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub prompt_tokens: Option<u64>,
+    pub(crate) prompt_tokens: Option<u64>,
     /// Tokens of the answer, as the upstream counts.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub completion_tokens: Option<u64>,
+    pub(crate) completion_tokens: Option<u64>,
+    /// Events of the upstream's stream.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) upstream_events: u64,
     /// Bytes of the answer's body.
-    pub bytes_sent: u64,
+    pub(crate) bytes_sent: u64,
+    /// The kind of failure, from a fixed list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error_kind: Option<&'static str>,
+    /// Who could have prevented it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error_owner: Option<Owner>,
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<&'a str>,
+    pub(crate) error: Option<&'a str>,
     /// The text of the answer, if it is to be logged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub content: Option<&'a str>,
+    pub(crate) content: Option<&'a str>,
 }

@@ -13,6 +13,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use serde::Serialize;
 
+use crate::tries::Try;
+
 /// Who could have prevented a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -95,12 +97,12 @@ pub struct Ended {
     pub first_byte: Option<Duration>,
     /// In the queue.
     pub queued: Option<Duration>,
-    /// Upstream attempts after the first.
-    pub retries: u32,
+    /// Until the model's first token.
+    pub first_token: Option<Duration>,
+    /// Each time that the upstream was asked.
+    pub tries: Vec<Try>,
     /// Tokens of request and answer, as the upstream counts.
     pub usage: Option<(u64, u64)>,
-    /// Bytes of the answer's body.
-    pub bytes: u64,
 }
 
 /// What is read off at the moment of asking.
@@ -140,6 +142,8 @@ pub struct Metrics {
     retries: Counter,
     tokens: Family<KindLabel, Counter>,
     bytes: Counter,
+    events: Counter,
+    event_delays: Histogram,
     unknown_events: Counter,
     edit_divergences: Counter,
     in_flight: Gauge,
@@ -181,6 +185,8 @@ impl Default for Metrics {
             retries: Counter::default(),
             tokens: Family::default(),
             bytes: Counter::default(),
+            events: Counter::default(),
+            event_delays: Histogram::new(exponential_buckets(0.000_001, 4.0, 12)),
             unknown_events: Counter::default(),
             edit_divergences: Counter::default(),
             in_flight: Gauge::default(),
@@ -217,6 +223,9 @@ impl Metrics {
         all.register("upstream_retries", "Attempts after the first", self.retries.clone());
         all.register("tokens", "Tokens as the upstream counts", self.tokens.clone());
         all.register_with_unit("sent", "Bodies of answers", Unit::Bytes, self.bytes.clone());
+        all.register("stream_events", "Events of the upstream's streams", self.events.clone());
+        let help = "Time from reading a stream's events to handing them on, one read in sixteen";
+        all.register_with_unit("event_delay", help, Unit::Seconds, self.event_delays.clone());
         let help = "Upstream events of a shape that is not known";
         all.register("unknown_events", help, self.unknown_events.clone());
         let help = "Upstream edits of what a client already had";
@@ -250,8 +259,7 @@ impl Metrics {
         if let Some(kind) = ended.failure {
             self.failures.get_or_create(&KindLabel { kind }).inc();
         }
-        self.bytes.inc_by(ended.bytes);
-        self.retries.inc_by(ended.retries.into());
+        self.retries.inc_by(ended.tries.len().saturating_sub(1) as u64);
         if let Some(waited) = ended.queued {
             self.queue_waits.observe(waited.as_secs_f64());
         }
@@ -270,6 +278,19 @@ impl Metrics {
                 let each = ended.took.saturating_sub(first).as_secs_f64() / completion as f64;
                 self.per_token.get_or_create(&label).observe(each);
             }
+        }
+    }
+
+    /// Bytes of an answer's body go out.
+    pub(crate) fn sent(&self, bytes: u64) {
+        self.bytes.inc_by(bytes);
+    }
+
+    /// A part of a stream goes out.
+    pub(crate) fn frame(&self, events: u64, took: Option<Duration>) {
+        self.events.inc_by(events);
+        if let Some(took) = took {
+            self.event_delays.observe(took.as_secs_f64());
         }
     }
 

@@ -10,9 +10,13 @@ use crate::line::{Options, Parameters, RequestLine, ResponseLine, now};
 use crate::metrics::{Ended, Metrics, Owner};
 use crate::recent::Finished;
 use crate::sink::LogSink;
+use crate::tries::{Noted, Tries};
 
 /// nginx's number for a client that went away before its answer was complete.
 pub(crate) const HUNG_UP: u16 = 499;
+
+/// Of so many parts of a stream, one has its time taken.
+const TIMED: u64 = 16;
 
 /// What is known once a request has been understood.
 #[derive(Debug, Clone, Default)]
@@ -69,12 +73,13 @@ pub struct RequestRecord {
     model: Option<String>,
     manner: Option<(&'static str, &'static str)>,
     queued: Option<Duration>,
-    retries: u32,
+    tries: Tries,
     usage: Option<(u64, u64)>,
     finish_reason: Option<&'static str>,
-    first_token: Option<Duration>,
     first_byte: Option<Duration>,
     bytes: u64,
+    frames: u64,
+    events: u64,
     status: Option<u16>,
     failed: Option<Failure>,
     answer: Option<String>,
@@ -106,12 +111,13 @@ impl RequestRecord {
             model: None,
             manner: None,
             queued: None,
-            retries: 0,
+            tries: Tries::default(),
             usage: None,
             finish_reason: None,
-            first_token: None,
             first_byte: None,
             bytes: 0,
+            frames: 0,
+            events: 0,
             status: None,
             failed: None,
             answer: None,
@@ -173,14 +179,9 @@ impl RequestRecord {
         self.queued = Some(waited);
     }
 
-    /// How many attempts were made after the first.
-    pub fn retries(&mut self, retries: u32) {
-        self.retries = retries;
-    }
-
-    /// The model has begun to answer. Only the first call counts.
-    pub fn first_token(&mut self) {
-        self.first_token.get_or_insert_with(|| self.began.elapsed());
+    /// Where to note each time that the upstream is asked.
+    pub fn tries(&self) -> Tries {
+        self.tries.clone()
     }
 
     /// What the upstream counted, in tokens.
@@ -201,6 +202,27 @@ impl RequestRecord {
     /// More bytes of the answer's body go out.
     pub fn bytes(&mut self, bytes: u64) {
         self.bytes += bytes;
+        self.metrics().sent(bytes);
+    }
+
+    /// A part of a stream is about to be made. Gives a clock for those whose time is taken.
+    pub fn clock(&self) -> Option<Instant> {
+        self.frames.is_multiple_of(TIMED).then(Instant::now)
+    }
+
+    /// A part of a stream is made, of so many of the upstream's events, and goes out.
+    pub fn frame(&mut self, bytes: u64, events: u64, clock: Option<Instant>) {
+        self.first_byte();
+        self.frames += 1;
+        self.events += events;
+        self.bytes(bytes);
+        self.metrics().frame(events, clock.map(|clock| clock.elapsed()));
+    }
+
+    /// The upstream's answer had so many events, and goes out in one piece.
+    pub fn events(&mut self, events: u64) {
+        self.events += events;
+        self.metrics().frame(events, None);
     }
 
     /// The text of the answer, if it is to be logged.
@@ -224,13 +246,8 @@ impl RequestRecord {
     }
 
     /// What the live page is told.
-    fn finished(
-        &self,
-        status: u16,
-        owner: Owner,
-        failure: Option<&'static str>,
-        took: Duration,
-    ) -> Finished {
+    fn finished(&self, end: &End<'_>, noted: &Noted) -> Finished {
+        let first_token = self.first_token(noted);
         let manner = self.manner;
         Finished {
             number: 0,
@@ -238,29 +255,33 @@ impl RequestRecord {
             timestamp: now(),
             route: self.route,
             model: self.model.clone(),
-            status,
-            owner,
-            failure,
+            status: end.status,
+            owner: end.owner,
+            failure: end.kind,
             api_key: self.asker.api_key_masked.clone(),
             key_name: self.asker.key_name.clone(),
             stream: self.asked.as_ref().map(|asked| asked.stream),
             dialect: manner.map(|(dialect, _)| dialect),
             think_mode: manner.map(|(_, mode)| mode),
             finish_reason: self.finish_reason,
-            response_time_ms: millis(took),
+            response_time_ms: millis(end.took),
             queue_time_ms: self.queued.map(millis),
-            time_to_first_token_ms: self.first_token.map(millis),
-            retry_count: self.retries,
+            time_to_first_token_ms: first_token.map(millis),
+            retry_count: noted.retries(),
             prompt_tokens: self.usage.map(|(prompt, _)| prompt),
             completion_tokens: self.usage.map(|(_, completion)| completion),
-            tokens_per_second: self.pace(took),
+            tokens_per_second: self.pace(first_token, end.took),
             bytes_sent: self.bytes,
         }
     }
 
+    fn first_token(&self, noted: &Noted) -> Option<Duration> {
+        noted.answered().map(|at| at.saturating_duration_since(self.began))
+    }
+
     /// Tokens of the answer for each second since the first.
-    fn pace(&self, took: Duration) -> Option<f64> {
-        let (first, (_, tokens)) = (self.first_token?, self.usage?);
+    fn pace(&self, first_token: Option<Duration>, took: Duration) -> Option<f64> {
+        let (first, (_, tokens)) = (first_token?, self.usage?);
         let seconds = took.saturating_sub(first).as_secs_f64();
         (tokens > 0 && seconds > 0.0).then(|| tokens as f64 / seconds)
     }
@@ -289,20 +310,21 @@ impl RequestRecord {
         });
     }
 
-    fn response_line(&self, status: u16, error: Option<&str>, took: Duration, level: &'static str) {
+    fn response_line(&self, end: &End<'_>, noted: &Noted) {
         let Some(log) = &self.log else { return };
         let asked = self.asked.as_ref();
         log.line(&ResponseLine {
             request_id: self.id.as_str(),
             timestamp: now(),
-            level,
+            level: end.level(),
             r#type: "response",
-            status_code: status,
-            response_time_ms: millis(took),
-            retry_count: self.retries,
+            status_code: end.status,
+            response_time_ms: millis(end.took),
+            retry_count: noted.retries(),
             endpoint: &self.endpoint,
             method: &self.method,
             client_ip: self.client_ip.to_string(),
+            api: self.route,
             stream: asked.map(|asked| asked.stream),
             model: asked.map(|asked| asked.model.as_str()),
             api_key: asked.map(|asked| asked.api_key_masked.as_str()),
@@ -310,21 +332,24 @@ impl RequestRecord {
             dialect: self.manner.map(|(dialect, _)| dialect),
             think_mode: self.manner.map(|(_, mode)| mode),
             queue_time_ms: self.queued.map(millis),
+            time_to_first_token_ms: self.first_token(noted).map(millis),
             time_to_first_byte_ms: self.first_byte.map(millis),
+            attempts: noted.lines(),
             finish_reason: self.finish_reason,
             prompt_tokens: self.usage.map(|(prompt, _)| prompt),
             completion_tokens: self.usage.map(|(_, completion)| completion),
+            upstream_events: self.events,
             bytes_sent: self.bytes,
-            error,
+            error_kind: end.kind,
+            error_owner: end.kind.map(|_| end.owner),
+            error: end.error,
             content: self.answer.as_deref(),
         });
     }
-}
 
-impl Drop for RequestRecord {
-    fn drop(&mut self) {
-        let failed = self.failed.take();
-        let (status, error) = match (&failed, self.status, self.whole) {
+    /// What becomes of it, if it is dropped now.
+    fn end<'a>(&self, failed: Option<&'a Failure>) -> End<'a> {
+        let (status, error) = match (failed, self.status, self.whole) {
             // A stream that fails has sent its status long before.
             (Some(failure), sent, _) => {
                 (sent.unwrap_or(failure.status), Some(failure.text.as_str()))
@@ -332,40 +357,66 @@ impl Drop for RequestRecord {
             (None, Some(status), true) => (status, None),
             (None, _, _) => (HUNG_UP, Some("the client hung up")),
         };
-        let took = self.began.elapsed();
-        let failed_within = failed.is_some() && self.status.is_some();
-        let is_error = failed_within || (status >= 400 && status != HUNG_UP);
-        if self.counted {
-            self.counters.ended(took, is_error);
-        }
-        if self.asked.is_none() {
-            // No chat, or refused before it was understood: it still has its request line.
-            self.request_line(&self.asker, None);
-        }
-        let (owner, kind) = match &failed {
+        let (owner, kind) = match failed {
             Some(failure) => (failure.owner, Some(failure.kind)),
             None if status == HUNG_UP => (Owner::Client, Some("client_hung_up")),
             None => (Owner::None, None),
         };
-        if self.counted {
-            self.counters.recent().add(self.finished(status, owner, kind, took));
+        let within = failed.is_some() && self.status.is_some();
+        End { status, error, owner, kind, within, took: self.began.elapsed() }
+    }
+}
+
+/// How a request ends.
+struct End<'a> {
+    status: u16,
+    error: Option<&'a str>,
+    owner: Owner,
+    kind: Option<&'static str>,
+    /// It failed within its answer.
+    within: bool,
+    took: Duration,
+}
+
+impl End<'_> {
+    fn level(&self) -> &'static str {
+        if self.within || self.status >= 500 { "ERROR" } else { "INFO" }
+    }
+
+    fn is_error(&self) -> bool {
+        self.within || (self.status >= 400 && self.status != HUNG_UP)
+    }
+}
+
+impl Drop for RequestRecord {
+    fn drop(&mut self) {
+        let failed = self.failed.take();
+        let end = self.end(failed.as_ref());
+        let tries = self.tries.clone();
+        let noted = tries.lock();
+        if self.asked.is_none() {
+            // No chat, or refused before it was understood: it still has its request line.
+            self.request_line(&self.asker, None);
         }
-        self.counters.metrics().ended(&Ended {
+        if self.counted {
+            self.counters.ended(end.took, end.is_error());
+            self.counters.recent().add(self.finished(&end, &noted));
+        }
+        self.metrics().ended(&Ended {
             route: self.route,
-            model: self.model.take().unwrap_or_default(),
-            status,
+            model: self.model.clone().unwrap_or_default(),
+            status: end.status,
             key_name: self.asker.key_name.clone(),
-            owner,
-            failure: kind,
-            took,
+            owner: end.owner,
+            failure: end.kind,
+            took: end.took,
+            first_token: self.first_token(&noted),
             first_byte: self.first_byte,
             queued: self.queued,
-            retries: self.retries,
+            tries: noted.kept.iter().map(|ended| ended.of.clone()).collect(),
             usage: self.usage,
-            bytes: self.bytes,
         });
-        let level = if failed_within || status >= 500 { "ERROR" } else { "INFO" };
-        self.response_line(status, error, took, level);
+        self.response_line(&end, &noted);
     }
 }
 
@@ -389,7 +440,6 @@ mod tests {
             record.counted();
             record.key("sk-1****abcd", Some("ann"));
             record.asked(Asked { model: "a client's words".into(), ..Asked::default() });
-            record.first_token();
             record.status(200);
             record.usage(3, 4);
             record.whole();

@@ -1,7 +1,7 @@
 //! Where lines go: a bounded queue, and a thread that writes.
 
 use std::collections::VecDeque;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::line::now;
+use crate::pretty::{LogFormat, pretty};
 
 /// What may wait to be written, in bytes.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
@@ -35,7 +36,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    lines: VecDeque<Vec<u8>>,
+    lines: VecDeque<String>,
     bytes: usize,
     /// Dropped, and not yet told of.
     untold: u64,
@@ -53,12 +54,12 @@ pub struct LogGuard {
 
 impl LogSink {
     /// Writes to standard output.
-    pub fn stdout() -> (Self, LogGuard) {
-        Self::to(std::io::stdout())
+    pub fn stdout(format: LogFormat) -> (Self, LogGuard) {
+        Self::to(std::io::stdout(), format)
     }
 
     /// Writes to `writer`, from a thread of its own.
-    pub fn to(writer: impl Write + Send + 'static) -> (Self, LogGuard) {
+    pub fn to(writer: impl Write + Send + 'static, format: LogFormat) -> (Self, LogGuard) {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::default()),
             work: Condvar::new(),
@@ -68,7 +69,7 @@ impl LogSink {
         // A thread, since writing may block. Ended by the guard.
         let writer = std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || write_all(&for_writer, writer))
+            .spawn(move || write_all(&for_writer, writer, format))
             .ok();
         (Self { shared: shared.clone() }, LogGuard { shared, writer })
     }
@@ -76,14 +77,14 @@ impl LogSink {
     /// Keeps the lines in memory, for tests.
     pub fn memory() -> (Self, MemoryLog, LogGuard) {
         let memory = MemoryLog::default();
-        let (sink, guard) = Self::to(memory.clone());
+        let (sink, guard) = Self::to(memory.clone(), LogFormat::Json);
         (sink, memory, guard)
     }
 
     /// Queues a line. One value is one line, whatever strings it holds.
     pub fn line(&self, value: &impl Serialize) {
         let Ok(json) = serde_json::to_string(value) else { return };
-        self.push(harmless(json).into_bytes());
+        self.push(harmless(json));
     }
 
     /// How many lines have been dropped.
@@ -91,8 +92,7 @@ impl LogSink {
         self.shared.lock().dropped
     }
 
-    fn push(&self, mut line: Vec<u8>) {
-        line.push(b'\n');
+    fn push(&self, line: String) {
         let mut queue = self.shared.lock();
         if queue.bytes + line.len() > MAX_BYTES || queue.lines.len() >= MAX_LINES {
             queue.dropped += 1;
@@ -141,10 +141,10 @@ impl Drop for LogGuard {
 }
 
 /// Writes until the sink is closed and empty. What cannot be written counts as dropped.
-fn write_all(shared: &Shared, mut writer: impl Write) {
+fn write_all(shared: &Shared, mut writer: impl Write, format: LogFormat) {
     let mut batch = Vec::new();
     loop {
-        let lines;
+        let mut lines;
         {
             let mut queue = shared.lock();
             while queue.lines.is_empty() && queue.untold == 0 && !queue.closed {
@@ -155,49 +155,66 @@ fn write_all(shared: &Shared, mut writer: impl Write) {
                 shared.done.notify_all();
                 return;
             }
-            lines = queue.lines.len() as u64;
-            batch.clear();
-            for line in queue.lines.drain(..) {
-                batch.extend_from_slice(&line);
-            }
+            lines = std::mem::take(&mut queue.lines);
             queue.bytes = 0;
             let untold = std::mem::take(&mut queue.untold);
             if untold > 0 {
-                batch.extend_from_slice(dropped_line(untold).as_bytes());
+                lines.push_back(dropped_line(untold));
             }
         }
+        batch.clear();
+        for line in &lines {
+            append(&mut batch, line, format);
+        }
         if writer.write_all(&batch).and_then(|()| writer.flush()).is_err() {
-            shared.lock().dropped += lines;
+            shared.lock().dropped += lines.len() as u64;
         }
     }
+}
+
+/// Adds a line in its form. Done by the writing thread: nobody waits for it.
+fn append(batch: &mut Vec<u8>, json: &str, format: LogFormat) {
+    let for_people = match format {
+        LogFormat::Json => None,
+        LogFormat::Pretty => pretty(json).map(harmless),
+    };
+    batch.extend_from_slice(for_people.as_deref().unwrap_or(json).as_bytes());
+    batch.push(b'\n');
 }
 
 fn dropped_line(count: u64) -> String {
     let now = now();
     format!(
-        "{{\"type\":\"log_dropped\",\"level\":\"WARN\",\"timestamp\":\"{now}\",\"count\":{count}}}\n"
+        "{{\"type\":\"log_dropped\",\"level\":\"WARN\",\"timestamp\":\"{now}\",\"count\":{count}}}"
     )
 }
 
 /// Escapes what could break or disguise a line on a terminal: JSON itself allows it in strings,
 /// and outside of strings it does not occur.
 fn harmless(json: String) -> String {
-    let harmful = |c: char| {
-        matches!(c, '\u{7f}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    if json.is_ascii() && !json.contains('\u{7f}') || !json.contains(harmful) {
+    if json.is_ascii() && !json.contains('\u{7f}') || !json.contains(is_harmful) {
         return json;
     }
     let mut out = String::with_capacity(json.len() + 16);
     for c in json.chars() {
-        if harmful(c) {
-            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        if is_harmful(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
         } else {
             out.push(c);
         }
     }
     out
+}
+
+/// Controls beyond those that JSON escapes itself, separators of lines, what turns the direction of
+/// text, what is not seen, and tags.
+fn is_harmful(c: char) -> bool {
+    matches!(c, '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Lines kept in memory, for tests.
@@ -233,18 +250,41 @@ mod tests {
 
     use super::*;
 
+    /// Any text, with more than its share of what breaks lines, colours or turns them.
+    fn nasty() -> impl Strategy<Value = String> {
+        let nasties = "\n\r\0\x07\x08\x1b\x7f\u{85}\u{9b}\u{200f}\u{2028}\u{2029}\u{202e}\u{2066}\u{feff}\u{e0041}\"\\= {}";
+        let nasties: Vec<char> = nasties.chars().collect();
+        let one = prop_oneof![any::<char>(), proptest::sample::select(nasties)];
+        proptest::collection::vec(one, 0..40).prop_map(|chars| chars.into_iter().collect())
+    }
+
+    /// Told here once more, and by other means than the code's: controls, format characters,
+    /// and separators of lines.
+    fn is_nasty(c: char) -> bool {
+        c.is_control()
+            || "\u{61c}\u{2028}\u{2029}\u{feff}\u{ad}\u{180e}".contains(c)
+            || ('\u{200b}'..='\u{200f}').contains(&c)
+            || ('\u{202a}'..='\u{202e}').contains(&c)
+            || ('\u{2060}'..='\u{206f}').contains(&c)
+            || ('\u{e0000}'..='\u{e007f}').contains(&c)
+    }
+
     proptest! {
         #[test]
-        fn one_value_is_one_line_whatever_it_holds(text in any::<String>()) {
-            let (sink, memory, guard) = LogSink::memory();
-            sink.line(&serde_json::json!({ "text": text }));
-            drop(guard);
-            let lines = memory.lines();
-            prop_assert_eq!(lines.len(), 1);
-            let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
-            prop_assert_eq!(line["text"].as_str().unwrap(), text);
-            let disguised = lines[0].contains(['\u{202e}', '\u{2028}', '\u{9b}']);
-            prop_assert!(!disguised);
+        fn one_value_is_one_line_whatever_it_holds(name in nasty(), text in nasty()) {
+            for format in [LogFormat::Json, LogFormat::Pretty] {
+                let memory = MemoryLog::default();
+                let (sink, guard) = LogSink::to(memory.clone(), format);
+                sink.line(&serde_json::json!({ name.as_str(): text }));
+                drop(guard);
+                let lines = memory.lines();
+                prop_assert_eq!(lines.len(), 1);
+                prop_assert!(!lines[0].chars().any(is_nasty), "{:?}", lines[0]);
+                if format == LogFormat::Json {
+                    let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+                    prop_assert_eq!(line[&name].as_str().unwrap(), &text);
+                }
+            }
         }
     }
 
@@ -265,7 +305,7 @@ mod tests {
     fn a_reader_that_blocks_costs_lines_and_never_a_caller() {
         let (release, blocked) = mpsc::channel();
         let memory = MemoryLog::default();
-        let (sink, guard) = LogSink::to(Blocked(blocked, memory.clone()));
+        let (sink, guard) = LogSink::to(Blocked(blocked, memory.clone()), LogFormat::Json);
         for number in 0..3 * MAX_LINES {
             sink.line(&number);
         }
@@ -311,7 +351,7 @@ mod tests {
 
     #[test]
     fn lines_that_cannot_be_written_count_as_dropped() {
-        let (sink, guard) = LogSink::to(Broken);
+        let (sink, guard) = LogSink::to(Broken, LogFormat::Json);
         sink.line(&1);
         drop(guard);
         assert_eq!(sink.dropped(), 1);

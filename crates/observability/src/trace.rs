@@ -4,19 +4,23 @@ use std::fmt::{self, Write};
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
-use tracing_subscriber::registry::Registry;
+use tracing_subscriber::registry::{LookupSpan, Registry};
 use tracing_subscriber::{EnvFilter, Layer, reload};
 
 use crate::line::now;
 use crate::sink::LogSink;
 
+/// What the targets of the workspace's crates begin with.
+const OURS: &str = "z2api";
 /// A longer text is cut, in bytes.
 const MAX_TEXT: usize = 1024;
 
 /// A subscriber that writes a line for each event that `filter` lets through: `timestamp`,
-/// `level`, `type` (the event's field of that name, or `log`), `message`, then its other fields.
+/// `level`, `type` (the event's field of that name, or `log`), `message`, the fields of the spans
+/// that it is in, then its own.
 /// The handle changes the filter later.
 ///
 /// # Errors
@@ -61,8 +65,20 @@ struct Lines {
     sink: LogSink,
 }
 
-impl<S: Subscriber> Layer<S> for Lines {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
+    fn on_new_span(&self, new: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        // What libraries know in spans of their own is theirs: it may be more than a log should say.
+        if !new.metadata().target().starts_with(OURS) {
+            return;
+        }
+        let mut fields = Fields::default();
+        new.record(&mut fields);
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let mut line = Map::new();
@@ -70,6 +86,11 @@ impl<S: Subscriber> Layer<S> for Lines {
         line.insert("level".to_owned(), event.metadata().level().as_str().into());
         line.insert("type".to_owned(), fields.kind.unwrap_or_else(|| "log".into()));
         line.insert("message".to_owned(), fields.message.unwrap_or_default());
+        for span in context.event_scope(event).into_iter().flatten() {
+            if let Some(known) = span.extensions().get::<Fields>() {
+                line.extend(known.others.clone());
+            }
+        }
         line.extend(fields.others);
         self.sink.line(&line);
     }
@@ -140,6 +161,8 @@ mod tests {
         let (sink, memory, guard) = LogSink::memory();
         let (subscriber, filter) = subscriber(sink, "warn,z2api=info").unwrap();
         tracing::subscriber::with_default(subscriber, || {
+            let span = tracing::error_span!(target: "z2api_x", "request", request_id = "one");
+            let _in_it = span.enter();
             tracing::warn!(target: "z2api_x", r#type = "retry", attempt = 2, "again\nand again");
             tracing::debug!(target: "z2api_x", "not wanted");
             tracing::info!(target: "hyper", "not wanted");
@@ -154,7 +177,7 @@ mod tests {
         assert_eq!(lines.len(), 3);
         assert_eq!((&lines[0]["type"], &lines[0]["level"]), (&"retry".into(), &"WARN".into()));
         assert_eq!(lines[0]["message"], "again\nand again");
-        assert_eq!(lines[0]["attempt"], 2);
+        assert_eq!((&lines[0]["attempt"], &lines[0]["request_id"]), (&2.into(), &"one".into()));
         assert!(lines[1]["long"].as_str().unwrap().ends_with("…(5000 bytes)"));
     }
 }

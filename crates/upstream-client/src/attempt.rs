@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use ::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use ::http::{Method, Request, Response, Uri};
 use bytes::Bytes;
 use z2api_wire::chat::Chat;
@@ -17,6 +17,9 @@ use crate::settings::Timeouts;
 use crate::token::Token;
 use crate::transport::{Body, Transport};
 
+/// Of W3C's Trace Context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 /// What every attempt of a client needs.
 pub(crate) struct Attempts {
     pub(crate) transport: Arc<dyn Transport>,
@@ -27,12 +30,21 @@ pub(crate) struct Attempts {
     pub(crate) max_event: usize,
 }
 
-/// What one chat has sent ahead, so that a retry need not.
+/// What one chat has sent ahead, so that a retry need not; and what its requests carry besides.
 #[derive(Default)]
 pub(crate) struct SentAhead {
+    /// The header `traceparent`.
+    trace: Option<HeaderValue>,
     /// With which token.
     by: Option<String>,
     files: Vec<Uploaded>,
+}
+
+impl SentAhead {
+    /// What the requests of the next attempt carry as their place in a trace.
+    pub(crate) fn trace(&mut self, parent: Option<String>) {
+        self.trace = parent.and_then(|parent| HeaderValue::from_str(&parent).ok());
+    }
 }
 
 /// An attempt that failed.
@@ -63,7 +75,7 @@ impl Attempts {
         let generation = token.generation();
         let asked = async {
             self.send_ahead(chat, &token, guest, sent).await?;
-            self.ask_as(&token, chat, &sent.files).await
+            self.ask_as(&token, chat, sent).await
         };
         asked.await.map_err(|error| FailedAttempt { error, generation })
     }
@@ -72,9 +84,12 @@ impl Attempts {
         &self,
         token: &Token,
         chat: &Chat,
-        files: &[Uploaded],
+        sent: &SentAhead,
     ) -> Result<EventStream, Error> {
-        let outgoing = dialect::request(&self.endpoint, chat, files)?;
+        let mut outgoing = dialect::request(&self.endpoint, chat, &sent.files)?;
+        if let Some(trace) = &sent.trace {
+            outgoing.headers.insert(TRACEPARENT, trace.clone());
+        }
         let answer = self.post(&self.endpoint.chat, outgoing, token).await?;
         let token = Some(token.clone());
         let reader = answer::open(answer, self.endpoint.dialect, self.max_event, token).await?;
@@ -102,7 +117,8 @@ impl Attempts {
                 .ok_or(Error::NotAStream { found: Found::Json })?;
             files.push(file);
         }
-        *sent = SentAhead { by: Some(token.text().to_owned()), files };
+        sent.by = Some(token.text().to_owned());
+        sent.files = files;
         Ok(())
     }
 

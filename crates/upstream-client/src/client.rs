@@ -18,6 +18,7 @@ use crate::events::EventStream;
 use crate::guest::Guests;
 use crate::headers;
 use crate::http::Http;
+use crate::observer::{Observer, Watched};
 use crate::pool::{Again, Pool, Source, TokenStatus};
 use crate::retry::RetryPolicy;
 use crate::settings::{Settings, SettingsError};
@@ -148,6 +149,18 @@ impl Client {
     /// [`Failed`] with the last attempt's error. That the upstream refuses inside an answer of
     /// status 200 is an error too.
     pub async fn chat(&self, chat: &Chat) -> Result<Started, Failed> {
+        self.chat_observed(chat, &()).await
+    }
+
+    /// As [`Client::chat`], with somebody who watches the attempts.
+    ///
+    /// # Errors
+    /// As [`Client::chat`].
+    pub async fn chat_observed(
+        &self,
+        chat: &Chat,
+        observer: &dyn Observer,
+    ) -> Result<Started, Failed> {
         let Inner { attempts: upstream, pool, retry, budget, breaker } = &*self.inner;
         budget.earn();
         let deadline = after(upstream.timeouts.first_event);
@@ -163,10 +176,13 @@ impl Client {
                 Err(error) => return Err(count.failed(last.unwrap_or(error))),
             };
             count.attempts += 1;
+            sent.trace(observer.begins(count.attempts));
+            let watched = Watched::new(observer, count.attempts, lease.position());
             let failed = match timeout_at(deadline, upstream.ask(chat, lease.source(), &mut sent))
                 .await
             {
                 Ok(Ok(events)) => {
+                    watched.answered();
                     lease.answered();
                     pass.answered();
                     return Ok(Started { events: events.hold(lease), attempts: count.attempts });
@@ -175,6 +191,7 @@ impl Client {
                 Err(_elapsed) => upstream.late().into(),
             };
             let FailedAttempt { error, generation } = failed;
+            watched.failed(&error);
             pass.failed(&error);
             let again = lease.failed(&error, generation);
             drop(lease);

@@ -103,3 +103,14 @@ fn the_gateway_listens_where_it_is_told() {
         assert_eq!(status(demo.post("no-key", false)), 401);
     }
 }
+
+#[test]
+fn lines_for_people_are_lines_too() {
+    let mut demo = Demo::start(&[("LOG_FORMAT", "pretty"), ("DEFAULT_KEY", "sk-process-test")]);
+    assert_eq!(status(demo.post("sk-process-test", false)), 200);
+    let log = demo.end();
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    assert!(lines[0].contains(" INFO  request request_id=req_"), "{log}");
+    assert!(lines[1].contains(" status_code=200 "), "{log}");
+}

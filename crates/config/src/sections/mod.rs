@@ -134,8 +134,10 @@ fn log(from: &mut Reader<'_>) -> Log {
     if let Err(why) = z2api_observability::check_filter(&filter) {
         from.problem("RUST_LOG", &filter, &format!("directives such as {default} ({why})"));
     }
+    let format = from.with("LOG_FORMAT", "json", "json or pretty", |word| word.parse().ok());
     Log {
         filter,
+        format: format.unwrap_or_default(),
         requests: from.flag("ENABLE_DETAILED_LOGGING", true),
         messages: from.flag("LOG_USER_MESSAGES", false),
         answers: from.flag("LOG_RESPONSE_CONTENT", false),

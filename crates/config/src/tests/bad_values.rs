@@ -79,6 +79,7 @@ const BAD: &[(&str, &str, &str)] = &[
         "loud",
         "must be one of think, strip, raw, reasoning (or separate, the same as reasoning)",
     ),
+    ("LOG_FORMAT", "xml", "must be json or pretty"),
     (
         "CORS_ALLOW_ORIGINS",
         "example.org",

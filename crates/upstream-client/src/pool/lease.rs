@@ -33,6 +33,11 @@ pub(crate) enum Again {
 }
 
 impl Lease {
+    /// The token's place in the settings.
+    pub(crate) fn position(&self) -> usize {
+        self.slot
+    }
+
     pub(crate) fn source(&self) -> &Source {
         &self.source
     }

@@ -1,0 +1,22 @@
+//! Notes in a request's record how often the upstream was asked for it, and what came of each.
+
+use z2api_observability::{ANSWERED, Tries, Try};
+use z2api_upstream_client::{Attempt, Observer, Outcome};
+
+/// Watches the attempts of one request.
+#[derive(Debug, Clone)]
+pub(crate) struct Observed {
+    pub(crate) tries: Tries,
+}
+
+impl Observer for Observed {
+    fn ended(&self, attempt: &Attempt) {
+        let (outcome, status) = match attempt.outcome {
+            Outcome::Answered => (ANSWERED, None),
+            Outcome::Failed { kind, status } => (kind, status),
+            Outcome::GivenUp => ("given_up", None),
+        };
+        let Attempt { number, token, took, .. } = *attempt;
+        self.tries.add(Try { number, token, outcome, status, took });
+    }
+}

@@ -1,0 +1,95 @@
+//! The times that one request asked the upstream.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+/// How many are kept; beyond, they are only counted.
+const MAX_KEPT: usize = 32;
+
+/// One time the upstream was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Try {
+    /// Counted from 1.
+    pub number: u32,
+    /// With which of the upstream's tokens, by its place in the settings.
+    pub token: usize,
+    /// `answered`, `given_up` (nobody waited any more), or the kind of failure; from fixed lists.
+    pub outcome: &'static str,
+    /// The upstream's status, if it refused with one.
+    pub status: Option<u16>,
+    /// Until the model's first token, or the failure.
+    pub took: Duration,
+}
+
+/// `outcome` of a try that the model answered.
+pub const ANSWERED: &str = "answered";
+
+/// A try as the response line has it.
+#[derive(Debug, Serialize)]
+pub(crate) struct TryLine {
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    token: usize,
+    took_ms: u64,
+}
+
+/// All tries of a request. Clones share them: whoever asks the upstream notes them, and the record
+/// has them even if nobody waits for the outcome.
+#[derive(Debug, Clone, Default)]
+pub struct Tries {
+    noted: Arc<Mutex<Noted>>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Noted {
+    /// All of them.
+    pub(crate) count: u32,
+    pub(crate) kept: Vec<Ended>,
+}
+
+/// A try, and when it ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Ended {
+    pub(crate) of: Try,
+    pub(crate) at: Instant,
+}
+
+impl Tries {
+    /// A try has ended.
+    pub fn add(&self, of: Try) {
+        let mut noted = self.lock();
+        noted.count += 1;
+        if noted.kept.len() < MAX_KEPT {
+            noted.kept.push(Ended { of, at: Instant::now() });
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Noted {
+    /// How many came after the first.
+    pub(crate) fn retries(&self) -> u32 {
+        self.count.saturating_sub(1)
+    }
+
+    /// When the model began to answer.
+    pub(crate) fn answered(&self) -> Option<Instant> {
+        self.kept.iter().find(|ended| ended.of.outcome == ANSWERED).map(|ended| ended.at)
+    }
+
+    pub(crate) fn lines(&self) -> Vec<TryLine> {
+        let line = |Ended { of, .. }: &Ended| TryLine {
+            outcome: of.outcome,
+            status: of.status,
+            token: of.token,
+            took_ms: u64::try_from(of.took.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.kept.iter().map(line).collect()
+    }
+}

@@ -1,0 +1,88 @@
+//! Who watches a chat's attempts, as they begin and as they end.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::error::Error;
+
+/// Watches the attempts of one chat. Called between attempts: it must not block.
+pub trait Observer: Send + Sync {
+    /// An attempt begins. The answer is the value of the header `traceparent` that its requests
+    /// carry, or None for no such header.
+    ///
+    /// The header is W3C's Trace Context; a value that no header can have is left out.
+    fn begins(&self, attempt: u32) -> Option<String> {
+        let _ = attempt;
+        None
+    }
+
+    /// An attempt is over: the model answers, or it failed, or its caller went away.
+    fn ended(&self, attempt: &Attempt) {
+        let _ = attempt;
+    }
+}
+
+/// Watches nothing.
+impl Observer for () {}
+
+/// One time the upstream was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// Counted from 1.
+    pub number: u32,
+    /// The token's place in [`Client::tokens`](crate::Client::tokens).
+    pub token: usize,
+    /// Until the first event, the failure, or the end of the caller's patience.
+    pub took: Duration,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The first event is there.
+    Answered,
+    /// It failed.
+    Failed {
+        /// [`Error::kind`], from a fixed list.
+        kind: &'static str,
+        /// The upstream's status, if it had one.
+        status: Option<u16>,
+    },
+    /// Nobody waits for it any more.
+    GivenUp,
+}
+
+/// An attempt under way. Dropped without a word, it counts as given up.
+pub(crate) struct Watched<'a> {
+    observer: &'a dyn Observer,
+    number: u32,
+    token: usize,
+    began: Instant,
+    outcome: Outcome,
+}
+
+impl<'a> Watched<'a> {
+    pub(crate) fn new(observer: &'a dyn Observer, number: u32, token: usize) -> Self {
+        Self { observer, number, token, began: Instant::now(), outcome: Outcome::GivenUp }
+    }
+
+    pub(crate) fn answered(mut self) {
+        self.outcome = Outcome::Answered;
+    }
+
+    pub(crate) fn failed(mut self, error: &Error) {
+        self.outcome = Outcome::Failed { kind: error.kind(), status: error.status() };
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        let Self { number, token, outcome, .. } = *self;
+        let took = self.began.elapsed();
+        self.observer.ended(&Attempt { number, token, took, outcome });
+    }
+}
