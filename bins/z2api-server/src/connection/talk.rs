@@ -88,8 +88,10 @@ impl<'a> Talk<'a> {
     }
 
     async fn in_http1(self, io: impl AsyncRead + AsyncWrite + Unpin) -> Ended {
+        // Boxed, here and below: hyper keeps room for this future as long as the connection lives.
+        // It is large, and over once an answer's head is there.
         let service = service_fn(|request| {
-            exchange(self.app.clone(), self.peer, self.watch.clone(), request)
+            Box::pin(exchange(self.app.clone(), self.peer, self.watch.clone(), request))
         });
         // Heads have their deadline in the watch, which also sees one that never begins.
         let conversation = http1::Builder::new()
@@ -104,8 +106,9 @@ impl<'a> Talk<'a> {
     async fn in_http2(self, io: impl AsyncRead + AsyncWrite + Unpin) -> Ended {
         self.watch.multiplexed();
         let (app, peer, watch) = (self.app.clone(), self.peer, self.watch.clone());
-        let service =
-            service_fn(move |request| exchange(app.clone(), peer, watch.clone(), request));
+        let service = service_fn(move |request| {
+            Box::pin(exchange(app.clone(), peer, watch.clone(), request))
+        });
         let conversation = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(Some(PING.0))
