@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import schema
+import typed
 from stage import Stage
 from table import HERE, clients
 
@@ -54,6 +55,8 @@ def main(node, wanted):
             print("\n".join(lines[-8:] if fine else lines), flush=True)
             if not fine:
                 print(f"All that was asked and got: {sys.executable} {HERE}/tap.py {OUT / client.check}/*.tap")
+    print("\n-- The types of the vendors' packages", flush=True)
+    passed &= typed.main([OUT]) == 0
     print("\n-- OpenAI's API description", flush=True)
     return 1 if schema.main([OUT, SAID]) or not passed else 0
 

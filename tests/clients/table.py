@@ -29,9 +29,15 @@ CLIENTS = [
     Client("llm", ["llm"], "check_llm.py"),
     Client("OpenAI for Python", ["openai"], "check_openai.py"),
     Client("OpenAI for Node", ["openai"], "check_openai.mjs"),
+    Client("Anthropic for Python", ["anthropic"], "check_anthropic.py"),
+    Client("Anthropic for Node", ["@anthropic-ai/sdk"], "check_anthropic.mjs"),
+    Client("OpenAI Responses, Python", ["openai"], "check_responses.py"),
+    Client("OpenAI Responses, Node", ["openai"], "check_responses.mjs"),
     Client("LiteLLM", ["litellm"], "check_litellm.py"),
     Client("LangChain", ["langchain-openai"], "check_langchain.py"),
     Client("Vercel AI SDK", ["ai", "@ai-sdk/openai-compatible"], "check_ai_sdk.mjs"),
+    Client("Vercel AI SDK, Anthropic", ["ai", "@ai-sdk/anthropic"], "check_ai_sdk_anthropic.mjs"),
+    Client("Vercel AI SDK, Responses", ["ai", "@ai-sdk/open-responses"], "check_ai_sdk_responses.mjs"),
 ]
 
 

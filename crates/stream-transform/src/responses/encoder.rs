@@ -196,8 +196,8 @@ impl ResponseEvents {
                     json!({"content_index": 0, "part": part}),
                 );
             }
-            Kind::Call(_, _, name) => {
-                let data = json!({"name": name, "arguments": text});
+            Kind::Call(..) => {
+                let data = json!({"arguments": text});
                 self.of_open("response.function_call_arguments.done", data);
             }
         }

@@ -127,6 +127,7 @@ struct Tokens {
 #[derive(Debug, Clone, Copy, Serialize)]
 struct InputDetails {
     cached_tokens: u64,
+    cache_write_tokens: u64,
 }
 
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -142,7 +143,10 @@ impl From<&Usage> for Tokens {
             usage.completion_tokens_details.and_then(|details| details.reasoning_tokens);
         Self {
             input_tokens: usage.prompt_tokens,
-            input_tokens_details: InputDetails { cached_tokens: cached.unwrap_or(0) },
+            input_tokens_details: InputDetails {
+                cached_tokens: cached.unwrap_or(0),
+                cache_write_tokens: 0,
+            },
             output_tokens: usage.completion_tokens,
             output_tokens_details: OutputDetails { reasoning_tokens: reasoning.unwrap_or(0) },
             total_tokens: usage.total_tokens,
