@@ -205,6 +205,33 @@ async fn models_are_listed_and_found_by_name() {
 }
 
 #[tokio::test]
+async fn a_model_tells_its_size_where_it_is_known_with_or_without_v1() {
+    let gateway = gateway().await;
+    let key = format!("Bearer {KEY}");
+    let headers = [("authorization", key.as_str())];
+    let [with, without] = ["/v1/models", "/models"]
+        .map(|path| async { gateway.send("GET", path, &headers, b"").await.json().await });
+    let list = with.await;
+    assert_eq!(list, without.await, "nothing in it changes from call to call");
+    let of = |id: &str| {
+        let models = list["data"].as_array().unwrap();
+        models.iter().find(|model| model["id"] == id).unwrap().clone()
+    };
+    let model = of("GLM-4.6-Thinking");
+    assert_eq!(
+        (&model["context_length"], &model["max_output_tokens"]),
+        (&json!(200_000), &json!(128_000))
+    );
+    assert_eq!(of("Z1-32B").get("context_length"), None, "not known, not told");
+    let one = gateway.send("GET", "/models/GLM%2D4.6-Thinking", &headers, b"").await;
+    assert_eq!(one.json().await, model);
+    let chat = json!({"model": "GLM-4.5", "messages": [{"role": "user", "content": "x"}]});
+    let reply =
+        gateway.send("POST", "/chat/completions", &headers, chat.to_string().as_bytes()).await;
+    assert_eq!(reply.status, 200);
+}
+
+#[tokio::test]
 async fn a_preflight_needs_no_key_and_names_back_what_was_asked() {
     let gateway = gateway().await;
     for path in ["/v1/chat/completions", "/v1/models", "/v1/models/GLM-4.5", "/health", "/status"] {

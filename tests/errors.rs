@@ -51,13 +51,14 @@ async fn only_a_bearer_with_a_known_key_may_ask() {
 #[tokio::test]
 async fn unknown_paths_and_methods_are_told_apart() {
     let gateway = Gateway::start(Dialect::ZaiWeb, fine()).await;
-    for path in ["/", "/v1", "/v1/", "/v1/models/", "/chat/completions", "/v1/chat", "/health/"] {
+    for path in ["/", "/v1", "/v1/", "/v1/models/", "/v1/v1/models", "/v1/chat", "/v1/health"] {
         let reply = gateway.get(path).await;
         assert_eq!(reply.status, 404, "{path}");
         error_of(reply).await;
     }
     for (method, path, allowed) in [
         ("GET", PATH, "POST, OPTIONS"),
+        ("GET", "/completions", "POST, OPTIONS"),
         ("POST", "/v1/models", "GET, HEAD, OPTIONS"),
         ("DELETE", "/v1/models/GLM-4.5", "GET, HEAD, OPTIONS"),
         ("PUT", "/health", "GET, HEAD, OPTIONS"),
@@ -66,6 +67,47 @@ async fn unknown_paths_and_methods_are_told_apart() {
         let reply = gateway.send(method, path, &[], b"").await;
         assert_eq!((reply.status, reply.header("allow")), (405, Some(allowed)), "{method} {path}");
         error_of(reply).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_offered_is_told_by_name() {
+    let gateway = Gateway::start(Dialect::ZaiWeb, fine()).await;
+    for (method, path, what) in [
+        ("POST", "/v1/embeddings", "embeddings"),
+        ("POST", "/embeddings", "embeddings"),
+        ("POST", "/v1/images/generations", "images"),
+        ("POST", "/v1/audio/transcriptions", "audio"),
+        ("GET", "/v1/assistants", "assistants"),
+        ("GET", "/v1/files/file-1", "files"),
+        ("DELETE", "/v1/fine_tuning/jobs/1", "fine_tuning"),
+    ] {
+        let reply = gateway.send(method, path, &[], b"{}").await;
+        assert_eq!(reply.status, 404, "{path}");
+        let error = error_of(reply).await;
+        assert_eq!(
+            (&error["type"], &error["code"]),
+            (&json!("invalid_request_error"), &json!("unknown_url"))
+        );
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(&format!("does not offer `{what}`")), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_another_type_is_a_415_and_a_forgotten_type_is_forgiven() {
+    let gateway = Gateway::start(Dialect::ZaiWeb, fine()).await;
+    let key = format!("Bearer {KEY}");
+    let body = br#"{"model":"GLM-4.5","messages":[{"role":"user","content":"x"}]}"#;
+    for kind in ["multipart/form-data; boundary=x", "application/xml"] {
+        let headers = [("authorization", key.as_str()), ("content-type", kind)];
+        let reply = gateway.send("POST", PATH, &headers, body).await;
+        assert_eq!(reply.status, 415, "{kind}");
+        assert_eq!(error_of(reply).await["code"], "unsupported_media_type");
+    }
+    for kind in ["text/plain", "application/x-www-form-urlencoded"] {
+        let headers = [("authorization", key.as_str()), ("content-type", kind)];
+        assert_eq!(gateway.send("POST", PATH, &headers, body).await.status, 200, "{kind}");
     }
 }
 
@@ -235,6 +277,49 @@ async fn an_answer_that_is_cut_is_an_error_the_client_can_see() {
         let reply = gateway.chat("GLM-4.5", json!({"stream": false})).await;
         assert_eq!(reply.status, 502, "no part may look whole");
         error_of(reply).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_error_of_a_broken_stream_arrives_two_hundred_times_out_of_two_hundred() {
+    let half = || {
+        Script::events([
+            r#"{"choices":[{"index":0,"delta":{"content":"half"}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":" of it"}}]}"#,
+        ])
+    };
+    let refused = Script::events([
+        r#"{"choices":[{"index":0,"delta":{"content":"half"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":" of it"},"finish_reason":"network_error"}]}"#,
+    ]);
+    let plans =
+        [half().cut_after(2), half().reset_after(2), refused.clone(), refused.event_by_event()];
+    for (number, plan) in plans.into_iter().enumerate() {
+        let gateway = Gateway::with(Dialect::OpenAi, plan, &[("MAX_RETRIES", "0")]).await;
+        for round in 0..5 {
+            let asking = (0..10).map(|_| async {
+                let events = gateway.chat("GLM-4.5", json!({"stream": true})).await.events().await;
+                let (last, before) = events.split_last().expect("events");
+                let last: Value = serde_json::from_str(last).expect("JSON");
+                assert!(last["error"]["message"].is_string(), "plan {number}, {round}: {events:?}");
+                assert_eq!(last["error"]["type"], "upstream_error");
+                assert!(before.iter().all(|event| !event.contains("[DONE]")), "{events:?}");
+            });
+            futures::future::join_all(asking).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn sdks_are_told_not_to_repeat_what_will_not_help() {
+    for (plan, status, retry) in [
+        (faults::api_error(429, "1113", "oh"), 429, Some("false")),
+        (faults::api_error(400, "1210", "oh"), 400, Some("false")),
+        (faults::api_error(500, "500", "oh"), 502, None),
+    ] {
+        let gateway = Gateway::with(Dialect::OpenAi, plan, &[("MAX_RETRIES", "0")]).await;
+        let reply = gateway.chat("GLM-4.5", json!({})).await;
+        assert_eq!((reply.status, reply.header("x-should-retry")), (status, retry));
     }
 }
 

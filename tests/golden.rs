@@ -9,7 +9,7 @@ use std::fmt::Write;
 use proptest::prelude::*;
 use serde_json::Value;
 use z2api_stream_transform::{
-    AnswerId, Chunks, Encoder, Fold, Options, ThinkMode, Transform, completion,
+    AnswerId, CallForm, Chunks, Encoder, Fold, Options, ThinkMode, Transform, completion,
 };
 use z2api_tests::{Case, Ends, cases};
 use z2api_wire::decode::EventDecoder;
@@ -50,7 +50,7 @@ fn answers(case: &Case, mode: ThinkMode, events: &[Event<'_>]) -> (String, Optio
         folding.abort(&mut fold);
     }
     let stream = String::from_utf8(chunks.take().to_vec()).expect("UTF-8");
-    let json = fold.whole().map(|answer| completion(answer, &id()));
+    let json = fold.whole().map(|answer| completion(answer, &id(), CallForm::Tools));
     let whole = json.map(|json| String::from_utf8(json).expect("UTF-8"));
     (stream, whole)
 }

@@ -74,6 +74,10 @@ impl ApiError {
         Self { code: None, param: param.map(Box::from), ..error }
     }
 
+    pub(crate) fn unsupported(param: &str, why: &str) -> Self {
+        RequestError::Unsupported { param: param.to_owned(), why: why.to_owned() }.into()
+    }
+
     pub(crate) fn no_key() -> Self {
         let message = "No API key was given. Send it as \"Authorization: Bearer YOUR_KEY\".";
         Self::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
@@ -109,12 +113,21 @@ impl ApiError {
     }
 
     pub(crate) fn unknown_path(path: &str) -> Self {
-        let hint = if path.ends_with("/chat/completions") || path.ends_with("/models") {
+        let hint = if path.ends_with("/completions") || path.ends_with("/models") {
             " The base URL of this gateway is http://HOST:PORT/v1."
         } else {
             ""
         };
         let message = format!("There is nothing at this path.{hint}");
+        Self::request(StatusCode::NOT_FOUND, "unknown_url", message)
+    }
+
+    /// A path of OpenAI's API that is not served. `what` is its name there.
+    pub(crate) fn not_offered(what: &str) -> Self {
+        let message = format!(
+            "This gateway does not offer `{what}`: it answers with text only. It serves \
+             /v1/chat/completions, /v1/completions, /v1/responses, /v1/messages and /v1/models."
+        );
         Self::request(StatusCode::NOT_FOUND, "unknown_url", message)
     }
 
@@ -153,6 +166,11 @@ impl ApiError {
         Self::request(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message)
     }
 
+    pub(crate) fn not_json() -> Self {
+        let message = "The request body must be JSON (Content-Type: application/json).";
+        Self::request(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+    }
+
     pub(crate) fn broken_body() -> Self {
         let message = "The request body broke off or is not valid HTTP.";
         Self::request(StatusCode::BAD_REQUEST, "incomplete_body", message)
@@ -183,12 +201,17 @@ impl ApiError {
 
     pub(crate) fn too_slow() -> Self {
         let message = "The answer was not complete in time (REQUEST_TIMEOUT). Ask for a stream.";
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream_error", "request_timeout", message)
+        let status = StatusCode::GATEWAY_TIMEOUT;
+        let error = Self::new(status, "upstream_error", "request_timeout", message);
+        // The same would be paid for again, and take as long.
+        Self { should_retry: Some(false), ..error }
     }
 
     pub(crate) fn held_too_long() -> Self {
         let message = "The answer took longer than a request may take (MAX_CONNECTION_TIME).";
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "server_error", "max_connection_time", message)
+        let status = StatusCode::GATEWAY_TIMEOUT;
+        let error = Self::new(status, "server_error", "max_connection_time", message);
+        Self { should_retry: Some(false), ..error }
     }
 
     pub(crate) fn no_such_response() -> Self {

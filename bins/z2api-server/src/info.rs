@@ -2,6 +2,7 @@
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use z2api_observability::now;
 use z2api_wire::openai::models::{Model, ModelList};
@@ -127,18 +128,28 @@ pub(crate) fn metrics(app: &App, live: &Live, headers: &HeaderMap) -> Result<Res
 pub(crate) fn models(live: &Live, headers: &HeaderMap) -> Result<Response, ApiError> {
     let caller = live.keys.check(headers)?;
     let allowed = live.models.iter().filter(|model| caller.may_ask(&model.name));
-    let data = allowed.map(|model| Model::new(&model.name, model.created)).collect();
+    let data = allowed.map(shown).collect();
     Ok(json(StatusCode::OK, &ModelList { object: "list", data }))
 }
 
 /// `GET /v1/models/{id}`.
 pub(crate) fn model(live: &Live, headers: &HeaderMap, name: &str) -> Result<Response, ApiError> {
     let caller = live.keys.check(headers)?;
-    let model = live.models.get(name).ok_or_else(|| ApiError::unknown_model(name))?;
+    // Clients encode the slash that a name may have.
+    let name = percent_decode_str(name).decode_utf8_lossy();
+    let model = live.models.get(&name).ok_or_else(|| ApiError::unknown_model(&name))?;
     if !caller.may_ask(&model.name) {
         return Err(ApiError::model_not_allowed());
     }
-    Ok(json(StatusCode::OK, &Model::new(&model.name, model.created)))
+    Ok(json(StatusCode::OK, &shown(model)))
+}
+
+fn shown(model: &z2api_stream_transform::Model) -> Model<'_> {
+    Model {
+        context_length: model.context_length,
+        max_output_tokens: model.max_output,
+        ..Model::new(&model.name, model.created)
+    }
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

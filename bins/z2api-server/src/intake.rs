@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::CONTENT_ENCODING;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Request};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -28,6 +28,7 @@ const PARSE_ELSEWHERE: usize = 256 * 1024;
 pub(crate) async fn read(request: Request<Incoming>, live: &Live) -> Result<Bytes, ApiError> {
     let (limit, time) = (live.limits.body, live.peers.body);
     check_encoding(request.headers())?;
+    check_type(request.headers())?;
     let mut body = request.into_body();
     let expected = body.size_hint().lower();
     if expected > limit as u64 {
@@ -74,5 +75,57 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
     match headers.get(CONTENT_ENCODING) {
         Some(encoding) if encoding != "identity" => Err(ApiError::encoded_body()),
         _ => Ok(()),
+    }
+}
+
+/// A body that says it is something else than text is refused. Plain text, a form (which is what
+/// curl calls the JSON it is given) and no word at all pass: they come from clients that forgot
+/// the header, and what they send is JSON or is found not to be.
+fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let value = value.to_str().unwrap_or("?").to_ascii_lowercase();
+    let mut parts = value.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default();
+    let is_json = matches!(kind, "application/json" | "text/json") || kind.ends_with("+json");
+    let forgot = matches!(kind, "" | "text/plain" | "application/x-www-form-urlencoded");
+    let charset = parts.find_map(|part| part.strip_prefix("charset="));
+    let is_utf8 = |name: &str| matches!(name.trim_matches('"'), "utf-8" | "utf8" | "us-ascii");
+    if (is_json || forgot) && charset.is_none_or(is_utf8) {
+        Ok(())
+    } else {
+        Err(ApiError::not_json())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_passes_and_so_does_what_forgot_to_say_so() {
+        let passes = |kind: &str| {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, kind.parse().unwrap())]);
+            check_type(&headers).is_ok()
+        };
+        assert!(check_type(&HeaderMap::new()).is_ok());
+        for kind in [
+            "application/json",
+            "Application/JSON; charset=UTF-8",
+            "application/json;charset=\"utf-8\"",
+            "application/vnd.api+json",
+            "text/plain;charset=utf-8",
+            "application/x-www-form-urlencoded",
+            "",
+        ] {
+            assert!(passes(kind), "{kind}");
+        }
+        for kind in [
+            "multipart/form-data; boundary=x",
+            "image/png",
+            "application/xml",
+            "application/json; charset=utf-16",
+        ] {
+            assert!(!passes(kind), "{kind}");
+        }
     }
 }

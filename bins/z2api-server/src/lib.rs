@@ -29,6 +29,7 @@ mod observed;
 mod question;
 mod reloads;
 mod responses_store;
+mod route;
 mod serve;
 mod service;
 mod signals;

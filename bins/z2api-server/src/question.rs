@@ -79,6 +79,7 @@ pub(crate) async fn ask<A: Api>(
     let Understood { chat, ignored } = chat_of(request, &live.models, server_of(&live.client))?;
     let mut options = Options::new(dialect, mode);
     options.stop.clone_from(&chat.stop);
+    options.salt = rand::random();
     let ignored = header_of(&ignored);
     let feedback = Feedback::new(&app.admission, record, &id.model, size);
     let caller = caller.in_admission();

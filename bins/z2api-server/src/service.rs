@@ -9,94 +9,16 @@ use hyper::body::{Body as _, Incoming};
 use ipnet::IpNet;
 use z2api_observability::{RequestId, RequestRecord};
 
-use crate::api::{Api as _, ChatCompletions, Messages, Responses, count_tokens, forget, kept};
+use crate::api::{
+    Api as _, ChatCompletions, Messages, Responses, TextCompletions, count_tokens, forget, kept,
+};
 use crate::app::App;
 use crate::body::{Response, empty};
 use crate::connection::{Peer, Standing, check_request};
 use crate::cors::Cors;
-use crate::dashboard::Page;
 use crate::error::ApiError;
+use crate::route::Route;
 use crate::{chat, info};
-
-/// What a path stands for.
-enum Route<'a> {
-    Chat,
-    Messages,
-    CountTokens,
-    Responses,
-    Response(&'a str),
-    Models,
-    Model(&'a str),
-    Health,
-    Live,
-    Ready,
-    Status,
-    Metrics,
-    Dashboard(Page),
-}
-
-impl<'a> Route<'a> {
-    fn of(path: &'a str) -> Option<Self> {
-        Some(match path {
-            "/v1/chat/completions" => Self::Chat,
-            "/v1/messages" => Self::Messages,
-            "/v1/messages/count_tokens" => Self::CountTokens,
-            "/v1/responses" => Self::Responses,
-            "/v1/models" => Self::Models,
-            "/health" => Self::Health,
-            "/health/live" => Self::Live,
-            "/health/ready" => Self::Ready,
-            "/status" => Self::Status,
-            "/metrics" => Self::Metrics,
-            _ if path.starts_with("/dashboard") => return Page::of(path).map(Self::Dashboard),
-            _ => {
-                let one = |prefix| path.strip_prefix(prefix).filter(|id: &&str| !id.is_empty());
-                let response = one("/v1/responses/").filter(|id| !id.contains('/'));
-                return response.map(Self::Response).or(one("/v1/models/").map(Self::Model));
-            }
-        })
-    }
-
-    fn methods(&self) -> &'static str {
-        match self {
-            Self::Chat | Self::Messages | Self::CountTokens | Self::Responses => "POST, OPTIONS",
-            Self::Response(_) => "GET, HEAD, DELETE, OPTIONS",
-            Self::Models
-            | Self::Model(_)
-            | Self::Health
-            | Self::Live
-            | Self::Ready
-            | Self::Status
-            | Self::Metrics
-            | Self::Dashboard(_) => "GET, HEAD, OPTIONS",
-        }
-    }
-
-    /// Whether it tells how the gateway is, and so is answered when nothing else is.
-    fn is_about_us(&self) -> bool {
-        matches!(self, Self::Health | Self::Live | Self::Ready | Self::Status | Self::Metrics)
-    }
-
-    /// Whether its clients are Anthropic's.
-    fn is_anthropics(&self) -> bool {
-        matches!(self, Self::Messages | Self::CountTokens)
-    }
-
-    /// What the metrics call it.
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Chat => "chat_completions",
-            Self::Messages => "messages",
-            Self::CountTokens => "count_tokens",
-            Self::Responses | Self::Response(_) => "responses",
-            Self::Models | Self::Model(_) => "models",
-            Self::Health | Self::Live | Self::Ready => "health",
-            Self::Status => "status",
-            Self::Metrics => "metrics",
-            Self::Dashboard(_) => "dashboard",
-        }
-    }
-}
 
 /// Answers one request.
 pub(crate) async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Response {
@@ -104,7 +26,7 @@ pub(crate) async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>
     let id = given.and_then(RequestId::accept).unwrap_or_else(RequestId::random);
     let origin = request.headers().get(ORIGIN).cloned();
     // The name that Anthropic's clients read.
-    let for_anthropic = request.uri().path().starts_with("/v1/messages");
+    let for_anthropic = Route::of(request.uri().path()).is_some_and(|route| route.is_anthropics());
     let mut response = route(&app, peer, id.clone(), request).await;
     let headers = response.headers_mut();
     app.live().cors.apply(origin.as_ref(), headers);
@@ -151,6 +73,7 @@ async fn route(app: &Arc<App>, peer: Peer, id: RequestId, request: Request<Incom
     match route {
         _ if request.method() == Method::OPTIONS => whole(record, preflight(methods, &request)),
         Route::Chat if post => chat::complete::<ChatCompletions>(app, live, request, record).await,
+        Route::Text if post => chat::complete::<TextCompletions>(app, live, request, record).await,
         Route::Responses if post => chat::complete::<Responses>(app, live, request, record).await,
         Route::Response(id) if get => {
             either(record, kept(&live, &app.responses, request.headers(), id))
@@ -171,7 +94,9 @@ async fn route(app: &Arc<App>, peer: Peer, id: RequestId, request: Request<Incom
         Route::Dashboard(page) if get => page.answer(app, &live, request.headers(), record),
         Route::Models if get => either(record, info::models(&live, request.headers())),
         Route::Model(name) if get => either(record, info::model(&live, request.headers(), name)),
+        Route::NotOffered(what) => refuse(record, &ApiError::not_offered(what)),
         Route::Chat
+        | Route::Text
         | Route::Messages
         | Route::CountTokens
         | Route::Responses

@@ -6,6 +6,7 @@ use z2api_wire::event::{FinishReason, ToolCallDelta, Usage};
 use z2api_wire::openai::error::{ErrorBody, ErrorObject};
 
 use crate::annotation::Written;
+use crate::completion::CallForm;
 use crate::encoder::Encoder;
 use crate::escape::push_escaped;
 use crate::sink::{Annotation, AnswerId, Sink};
@@ -20,6 +21,7 @@ pub struct Chunks {
     /// A chunk from `data: ` to the brace that opens its delta; it ends with [`DELTA`].
     head: Vec<u8>,
     include_usage: bool,
+    calls: CallForm,
     /// The field whose string is being written.
     open: Option<Field>,
     /// How much the last frame held, in bytes: the next will hold about as much.
@@ -42,29 +44,39 @@ impl Chunks {
     /// Begins the stream of the answer `id`. With `include_usage` each chunk has a `usage`, null
     /// in all but the last.
     pub fn new(id: &AnswerId, include_usage: bool) -> Self {
-        #[derive(Serialize)]
-        struct Head<'a> {
-            id: &'a str,
-            object: &'static str,
-            created: u64,
-            model: &'a str,
-        }
-        let head = Head {
-            id: &id.id,
-            object: "chat.completion.chunk",
-            created: id.created,
-            model: &id.model,
-        };
-        let mut line = b"data: ".to_vec();
-        // Writing strings and numbers into memory cannot fail.
-        serde_json::to_writer(&mut line, &head).expect("a chunk's head is JSON");
-        line.pop();
-        line.extend_from_slice(DELTA);
-        let out = BytesMut::new();
-        let mut chunks = Self { out, head: line, include_usage, open: None, last_frame: 0 };
+        let mut head = head_of(id, "chat.completion.chunk");
+        head.extend_from_slice(DELTA);
+        let (out, calls) = (BytesMut::new(), CallForm::Tools);
+        let mut chunks = Self { out, head, include_usage, calls, open: None, last_frame: 0 };
         chunks.begin(b"\"role\":\"assistant\",\"content\":\"\"");
         chunks.end(None);
         chunks
+    }
+
+    /// Writes calls as the client knows them.
+    #[must_use]
+    pub fn with_calls(mut self, calls: CallForm) -> Self {
+        self.calls = calls;
+        self
+    }
+
+    fn function_call(&mut self, call: &ToolCallDelta<'_>) {
+        self.begin(b"\"function_call\":{");
+        self.function(call);
+        self.out.put_u8(b'}');
+        self.end(None);
+    }
+
+    /// The inside of a function.
+    fn function(&mut self, call: &ToolCallDelta<'_>) {
+        if let Some(name) = &call.name {
+            self.out.put_slice(b"\"name\":\"");
+            push_escaped(&mut self.out, name);
+            self.out.put_slice(b"\",");
+        }
+        self.out.put_slice(b"\"arguments\":\"");
+        push_escaped(&mut self.out, &call.arguments);
+        self.out.put_u8(b'"');
     }
 
     fn begin(&mut self, delta: &[u8]) {
@@ -81,7 +93,7 @@ impl Chunks {
             None => self.out.put_slice(&self.go_on()[1..]),
             Some(reason) => {
                 self.out.put_slice(b"},\"logprobs\":null,\"finish_reason\":\"");
-                self.out.put_slice(reason.as_str().as_bytes());
+                self.out.put_slice(self.calls.reason(reason).as_bytes());
                 let usage: &[u8] =
                     if self.include_usage { b"\"}],\"usage\":null}\n\n" } else { b"\"}]}\n\n" };
                 self.out.put_slice(usage);
@@ -110,6 +122,34 @@ impl Chunks {
             self.out.put_slice(self.go_on());
         }
     }
+}
+
+/// A chunk from `data: ` to just before its `choices`.
+pub(crate) fn head_of(id: &AnswerId, object: &'static str) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Head<'a> {
+        id: &'a str,
+        object: &'static str,
+        created: u64,
+        model: &'a str,
+    }
+    let head = Head { id: &id.id, object, created: id.created, model: &id.model };
+    let mut line = b"data: ".to_vec();
+    // Writing strings and numbers into memory cannot fail.
+    serde_json::to_writer(&mut line, &head).expect("a chunk's head is JSON");
+    line.pop();
+    line
+}
+
+/// The usage chunk, if there is to be one, and `[DONE]`.
+pub(crate) fn push_end(out: &mut BytesMut, head: &[u8], usage: Option<&Usage>) {
+    if let Some(usage) = usage {
+        out.put_slice(head);
+        out.put_slice(b",\"choices\":[],\"usage\":");
+        out.put_slice(&serde_json::to_vec(usage).expect("usage is JSON"));
+        out.put_slice(b"}\n\n");
+    }
+    out.put_slice(b"data: [DONE]\n\n");
 }
 
 impl Encoder for Chunks {
@@ -157,6 +197,12 @@ impl Sink for Chunks {
 
     fn tool_call(&mut self, call: &ToolCallDelta<'_>) {
         self.close();
+        match self.calls {
+            CallForm::Tools => {}
+            // The oldest form has one call a turn; the model asks again for others.
+            CallForm::Functions if call.index > 0 => return,
+            CallForm::Functions => return self.function_call(call),
+        }
         self.begin(b"\"tool_calls\":[{\"index\":");
         self.out.put_slice(itoa::Buffer::new().format(call.index).as_bytes());
         if let Some(id) = &call.id {
@@ -165,14 +211,8 @@ impl Sink for Chunks {
             self.out.put_slice(b"\",\"type\":\"function\"");
         }
         self.out.put_slice(b",\"function\":{");
-        if let Some(name) = &call.name {
-            self.out.put_slice(b"\"name\":\"");
-            push_escaped(&mut self.out, name);
-            self.out.put_slice(b"\",");
-        }
-        self.out.put_slice(b"\"arguments\":\"");
-        push_escaped(&mut self.out, &call.arguments);
-        self.out.put_slice(b"\"}}]");
+        self.function(call);
+        self.out.put_slice(b"}}]");
         self.end(None);
     }
 
@@ -192,13 +232,8 @@ impl Sink for Chunks {
         self.close();
         self.begin(b"");
         self.end(Some(reason));
-        if let (true, Some(usage)) = (self.include_usage, usage) {
-            self.out.put_slice(&self.head[..self.head.len() - DELTA.len()]);
-            self.out.put_slice(b",\"choices\":[],\"usage\":");
-            let usage = serde_json::to_vec(usage).expect("usage is JSON");
-            self.out.put_slice(&usage);
-            self.out.put_slice(b"}\n\n");
-        }
-        self.out.put_slice(b"data: [DONE]\n\n");
+        let usage = usage.filter(|_| self.include_usage);
+        let head = &self.head[..self.head.len() - DELTA.len()];
+        push_end(&mut self.out, head, usage);
     }
 }

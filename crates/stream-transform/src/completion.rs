@@ -23,7 +23,7 @@ struct Choice<'a> {
     index: u32,
     message: Message<'a>,
     logprobs: Option<()>,
-    finish_reason: FinishReason,
+    finish_reason: &'static str,
 }
 
 #[derive(Serialize)]
@@ -36,6 +36,8 @@ struct Message<'a> {
     annotations: Vec<Written<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<ToolCall<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function_call: Option<Function<'a>>,
 }
 
 #[derive(Serialize)]
@@ -52,8 +54,28 @@ struct Function<'a> {
     arguments: &'a str,
 }
 
+/// In which form calls are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CallForm {
+    /// `tool_calls`.
+    #[default]
+    Tools,
+    /// `function_call`, OpenAI's oldest form, which has one call a turn.
+    Functions,
+}
+
+impl CallForm {
+    /// The word for a finish reason.
+    pub(crate) fn reason(self, reason: FinishReason) -> &'static str {
+        match (self, reason) {
+            (Self::Functions, FinishReason::ToolCalls) => "function_call",
+            _ => reason.as_str(),
+        }
+    }
+}
+
 /// The JSON of the `chat.completion` with this answer.
-pub fn completion(answer: Folded<'_>, id: &AnswerId) -> Vec<u8> {
+pub fn completion(answer: Folded<'_>, id: &AnswerId, calls: CallForm) -> Vec<u8> {
     let only_calls = answer.content.is_empty() && !answer.tool_calls.is_empty();
     let message = Message {
         role: "assistant",
@@ -61,7 +83,14 @@ pub fn completion(answer: Folded<'_>, id: &AnswerId) -> Vec<u8> {
         refusal: None,
         reasoning_content: answer.reasoning,
         annotations: answer.annotations.iter().map(Written::from).collect(),
-        tool_calls: answer.tool_calls.iter().map(call).collect(),
+        tool_calls: match calls {
+            CallForm::Tools => answer.tool_calls.iter().map(call).collect(),
+            CallForm::Functions => Vec::new(),
+        },
+        function_call: match calls {
+            CallForm::Tools => None,
+            CallForm::Functions => answer.tool_calls.first().map(function),
+        },
     };
     let completion = Completion {
         id: &id.id,
@@ -72,7 +101,7 @@ pub fn completion(answer: Folded<'_>, id: &AnswerId) -> Vec<u8> {
             index: 0,
             message,
             logprobs: None,
-            finish_reason: answer.finish_reason,
+            finish_reason: calls.reason(answer.finish_reason),
         }],
         usage: answer.usage,
     };
@@ -80,6 +109,9 @@ pub fn completion(answer: Folded<'_>, id: &AnswerId) -> Vec<u8> {
 }
 
 fn call(call: &FoldedCall) -> ToolCall<'_> {
-    let FoldedCall { id, name, arguments, .. } = call;
-    ToolCall { id, kind: "function", function: Function { name, arguments } }
+    ToolCall { id: &call.id, kind: "function", function: function(call) }
+}
+
+fn function(call: &FoldedCall) -> Function<'_> {
+    Function { name: &call.name, arguments: &call.arguments }
 }

@@ -22,6 +22,7 @@
 //! ```
 
 mod annotation;
+mod calls;
 mod chunks;
 mod citation;
 mod completion;
@@ -40,17 +41,19 @@ mod sink;
 mod sources;
 mod stop;
 mod tag;
+mod text;
 mod transform;
 mod trim;
 mod view;
 mod voice;
 
 pub use chunks::Chunks;
-pub use completion::completion;
+pub use completion::{CallForm, completion};
 pub use encoder::Encoder;
 pub use fold::{Fold, Folded, FoldedCall};
 pub use mode::{ThinkMode, UnknownThinkMode};
 pub use models::{BUILT_IN_MODELS, Model, ModelTable, ModelTableError};
 pub use request::{RequestError, Server, Understood, chat_of};
 pub use sink::{Annotation, AnswerId, Sink};
+pub use text::{TextChunks, text_completion};
 pub use transform::{Options, Progress, Transform, TransformError};

@@ -3,6 +3,7 @@
 use z2api_wire::event::{Dialect, Event, FinishReason, Phase, ToolCallDelta, Usage};
 use z2api_wire::fault::Fault;
 
+use crate::calls::Calls;
 use crate::markup::Piece;
 use crate::message::{Kind, MAX_MESSAGE};
 use crate::mode::ThinkMode;
@@ -21,12 +22,14 @@ pub struct Options {
     pub mode: ThinkMode,
     /// Words that end the answer, whether or not the upstream heeds them.
     pub stop: Vec<String>,
+    /// A number that no other answer has: part of the ids that the upstream leaves out.
+    pub salt: u64,
 }
 
 impl Options {
     /// Options without stop words.
     pub fn new(dialect: Dialect, mode: ThinkMode) -> Self {
-        Self { dialect, mode, stop: Vec::new() }
+        Self { dialect, mode, stop: Vec::new(), salt: 0 }
     }
 }
 
@@ -67,18 +70,10 @@ pub struct Transform {
     view: View,
     voice: Voice,
     sources: Sources,
-    calls: Vec<Call>,
+    calls: Calls,
     finish: Option<FinishReason>,
     usage: Option<Usage>,
     unknown: u64,
-}
-
-/// What has been said of a call: its id and name are said once, whatever the upstream repeats.
-#[derive(Debug)]
-struct Call {
-    index: u32,
-    id: bool,
-    name: bool,
 }
 
 impl Transform {
@@ -89,7 +84,7 @@ impl Transform {
             view: View::new(options.mode == ThinkMode::Raw),
             voice: Voice::new(options.mode, options.dialect, options.stop),
             sources: Sources::default(),
-            calls: Vec::new(),
+            calls: Calls::new(options.salt),
             finish: None,
             usage: None,
             unknown: 0,
@@ -161,10 +156,10 @@ impl Transform {
         if self.voice.stopped() {
             return FinishReason::Stop;
         }
-        match (self.dialect, self.finish) {
-            (Dialect::ZaiWeb, _) if !self.calls.is_empty() => FinishReason::ToolCalls,
-            (_, Some(reason)) => reason,
-            (_, None) => FinishReason::Stop,
+        match self.finish.unwrap_or(FinishReason::Stop) {
+            // The web chat names no reason, and some servers name the wrong one.
+            FinishReason::Stop if !self.calls.is_empty() => FinishReason::ToolCalls,
+            reason => reason,
         }
     }
 
@@ -184,19 +179,7 @@ impl Transform {
     }
 
     fn tool_call(&mut self, piece: &ToolCallDelta<'_>, sink: &mut impl Sink) {
-        let known = self.calls.iter().position(|call| call.index == piece.index);
-        let at = known.unwrap_or_else(|| {
-            self.calls.push(Call { index: piece.index, id: false, name: false });
-            self.calls.len() - 1
-        });
-        let call = &mut self.calls[at];
-        let fresh = ToolCallDelta {
-            index: piece.index,
-            id: piece.id.clone().filter(|_| !std::mem::replace(&mut call.id, true)),
-            name: piece.name.clone().filter(|_| !std::mem::replace(&mut call.name, true)),
-            arguments: piece.arguments.clone(),
-        };
-        if fresh.id.is_some() || fresh.name.is_some() || !fresh.arguments.is_empty() {
+        if let Some(fresh) = self.calls.hear(piece) {
             self.voice.tool_call(&fresh, sink);
         }
     }

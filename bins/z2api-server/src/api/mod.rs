@@ -3,11 +3,12 @@
 
 mod messages;
 mod responses;
+mod text;
 
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
-use z2api_stream_transform::{AnswerId, Chunks, Encoder, Folded, ThinkMode, completion};
+use z2api_stream_transform::{AnswerId, CallForm, Chunks, Encoder, Folded, ThinkMode, completion};
 use z2api_wire::openai::request::ChatRequest;
 
 use crate::auth::Caller;
@@ -16,6 +17,7 @@ use crate::responses_store::ResponseStore;
 
 pub(crate) use messages::{Messages, count_tokens};
 pub(crate) use responses::{Responses, forget, kept};
+pub(crate) use text::TextCompletions;
 
 /// Who asks, and what is kept for later requests of the same key.
 pub(crate) struct Asker<'a> {
@@ -57,6 +59,7 @@ pub(crate) trait Api: Sized + Send + 'static {
 /// `POST /v1/chat/completions`.
 pub(crate) struct ChatCompletions {
     include_usage: bool,
+    calls: CallForm,
 }
 
 impl Api for ChatCompletions {
@@ -66,14 +69,16 @@ impl Api for ChatCompletions {
 
     fn read(request: ChatRequest, _: &Asker<'_>) -> Result<(ChatRequest, Self), ApiError> {
         let include_usage = request.stream_options.and_then(|options| options.include_usage);
-        Ok((request, Self { include_usage: include_usage.unwrap_or(false) }))
+        let oldest = request.functions.is_some() && request.tools.is_none();
+        let calls = if oldest { CallForm::Functions } else { CallForm::Tools };
+        Ok((request, Self { include_usage: include_usage.unwrap_or(false), calls }))
     }
 
     fn encoder(self, id: &AnswerId) -> Chunks {
-        Chunks::new(id, self.include_usage)
+        Chunks::new(id, self.include_usage).with_calls(self.calls)
     }
 
     fn whole(self, answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, ApiError> {
-        Ok(completion(answer, id))
+        Ok(completion(answer, id, self.calls))
     }
 }

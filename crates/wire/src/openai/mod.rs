@@ -1,5 +1,6 @@
 //! OpenAI's Chat Completions API: what clients send, what they read, what upstreams stream.
 
+pub mod completion;
 pub mod error;
 mod message;
 pub mod models;

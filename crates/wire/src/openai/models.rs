@@ -22,11 +22,24 @@ pub struct Model<'a> {
     pub created: u64,
     /// Whose it is.
     pub owned_by: &'a str,
+    /// How many tokens it reads and writes at most, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_length: Option<u64>,
+    /// How many tokens it writes at most, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
 }
 
 impl<'a> Model<'a> {
     /// A model of Z.ai.
     pub fn new(id: &'a str, created: u64) -> Self {
-        Self { id, object: "model", created, owned_by: "z.ai" }
+        Self {
+            id,
+            object: "model",
+            created,
+            owned_by: "z.ai",
+            context_length: None,
+            max_output_tokens: None,
+        }
     }
 }
