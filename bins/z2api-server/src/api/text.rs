@@ -1,6 +1,6 @@
 //! `POST /v1/completions`: text completions, for clients of OpenAI's older API.
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 use z2api_stream_transform::{AnswerId, Folded, TextChunks, text_completion};
 use z2api_wire::json;
 use z2api_wire::openai::completion::TextRequest;
@@ -85,26 +85,22 @@ fn check(request: &TextRequest) -> Result<(), ApiError> {
 }
 
 fn prompt_of(request: &TextRequest) -> Result<String, ApiError> {
-    let several = |why| Err(ApiError::unsupported("prompt", why));
+    let unsupported = |why| Err(ApiError::unsupported("prompt", why));
     let Some(prompt) = &request.prompt else {
         return Err(ApiError::invalid(Some("prompt"), "`prompt` is missing."));
     };
     if prompt.get().starts_with('"') {
         return Ok(json::read_part(prompt.get(), "prompt")?);
     }
-    let mut prompts: Vec<Value> = json::read_part(prompt.get(), "prompt")?;
-    match (prompts.pop(), prompts.len()) {
-        (Some(Value::String(prompt)), 0) => Ok(prompt),
-        (Some(Value::String(_)), _) => {
-            several("the upstream answers one prompt at a time; send several requests instead")
+    let prompts: Vec<&RawValue> = json::read_part(prompt.get(), "prompt")?;
+    let is_text = |prompt: &&RawValue| prompt.get().starts_with('"');
+    match prompts.as_slice() {
+        [] => Err(ApiError::invalid(Some("prompt"), "`prompt` must hold a prompt.")),
+        [prompt] if is_text(prompt) => Ok(json::read_part(prompt.get(), "prompt[0]")?),
+        prompts if prompts.iter().all(is_text) => {
+            unsupported("the upstream answers one prompt at a time; send several requests instead")
         }
-        (Some(Value::Number(_) | Value::Array(_)), _) => {
-            several("the upstream takes text, and no tokens; send the prompt as a string")
-        }
-        (Some(Value::Null | Value::Bool(_) | Value::Object(_)), _) => {
-            Err(ApiError::invalid(Some("prompt"), "`prompt` must be a string."))
-        }
-        (None, _) => Err(ApiError::invalid(Some("prompt"), "`prompt` must hold a prompt.")),
+        _ => unsupported("the upstream takes text, and no tokens; send the prompt as a string"),
     }
 }
 

@@ -12,6 +12,7 @@ const MAX_TOOLS: usize = 128;
 
 /// Writes `functions` and `function_call` as `tools` and `tool_choice`. The newer form wins.
 pub(super) fn modernise(request: &mut ChatRequest, server: Server) -> Result<(), RequestError> {
+    request.tools = list(request.tools.take());
     let functions = list(request.functions.take());
     let call = request.function_call.take();
     if let Some(functions) = functions.filter(|_| request.tools.is_none()) {
@@ -58,7 +59,7 @@ pub(super) fn check(request: &ChatRequest, server: Server) -> Result<(), Request
 }
 
 fn check_tools(tools: &RawValue, server: Server) -> Result<(), RequestError> {
-    if server == Server::WebChat && tools.get() != "[]" {
+    if server == Server::WebChat {
         return no_tools("tools");
     }
     let tools: Vec<Object<Tool<'_>>> = json::read_part(tools.get(), "tools")?;
