@@ -10,7 +10,7 @@ use z2api_wire::event::Dialect;
 const EVENTS: &str = "/dashboard/events";
 const ADMIN: &str = "an-admin-key-0001";
 const TOKEN: &str = "upstream-token-0001";
-const FILES: [&str; 12] = [
+const FILES: [&str; 16] = [
     "/dashboard",
     "/dashboard/style.css",
     "/dashboard/icon.svg",
@@ -19,9 +19,13 @@ const FILES: [&str; 12] = [
     "/dashboard/words.js",
     "/dashboard/say.js",
     "/dashboard/sse.js",
+    "/dashboard/keys.js",
     "/dashboard/history.js",
     "/dashboard/chart.js",
+    "/dashboard/charts.js",
     "/dashboard/tables.js",
+    "/dashboard/raw.js",
+    "/dashboard/answer.js",
     "/dashboard/chat.js",
 ];
 

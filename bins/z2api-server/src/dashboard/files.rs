@@ -16,7 +16,7 @@ const fn file(path: &'static str, kind: &'static str, text: &'static str) -> Fil
     File { path, kind, text }
 }
 
-static FILES: [File; 12] = [
+static FILES: [File; 16] = [
     file("", HTML, include_str!("assets/index.html")),
     file("/style.css", CSS, include_str!("assets/style.css")),
     file("/icon.svg", IMAGE, include_str!("assets/icon.svg")),
@@ -25,9 +25,13 @@ static FILES: [File; 12] = [
     file("/words.js", SCRIPT, include_str!("assets/words.js")),
     file("/say.js", SCRIPT, include_str!("assets/say.js")),
     file("/sse.js", SCRIPT, include_str!("assets/sse.js")),
+    file("/keys.js", SCRIPT, include_str!("assets/keys.js")),
     file("/history.js", SCRIPT, include_str!("assets/history.js")),
     file("/chart.js", SCRIPT, include_str!("assets/chart.js")),
+    file("/charts.js", SCRIPT, include_str!("assets/charts.js")),
     file("/tables.js", SCRIPT, include_str!("assets/tables.js")),
+    file("/raw.js", SCRIPT, include_str!("assets/raw.js")),
+    file("/answer.js", SCRIPT, include_str!("assets/answer.js")),
     file("/chat.js", SCRIPT, include_str!("assets/chat.js")),
 ];
 

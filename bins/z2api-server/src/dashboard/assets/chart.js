@@ -87,9 +87,27 @@ export class Chart {
     for (const line of this.shown.lines ?? []) all.push(...this.#line(line, x, y, begin));
     for (const dots of this.shown.dots ?? []) {
       const near = dots.points.filter((dot) => dot.t >= begin);
-      all.push(...near.map((dot) => svg("circle", { class: `dot ${dots.colour}`, cx: x(dot.t).toFixed(1), cy: y(dot.v).toFixed(1), r: 2.5 })));
+      all.push(
+        ...near.map((dot) =>
+          svg("circle", {
+            class: `dot ${dots.colour}`,
+            cx: x(dot.t).toFixed(1),
+            cy: y(dot.v).toFixed(1),
+            r: 2.5,
+          }),
+        ),
+      );
     }
-    if (this.cursor !== null) all.push(svg("line", { class: "cursor", x1: this.cursor, x2: this.cursor, y1: PAD.top, y2: HEIGHT - PAD.bottom }));
+    if (this.cursor !== null)
+      all.push(
+        svg("line", {
+          class: "cursor",
+          x1: this.cursor,
+          x2: this.cursor,
+          y1: PAD.top,
+          y2: HEIGHT - PAD.bottom,
+        }),
+      );
     this.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     this.svg.replaceChildren(...all);
     this.#words(begin, width);
@@ -97,8 +115,10 @@ export class Chart {
 
   #top(begin) {
     const { bars, lines = [], dots = [] } = this.shown;
-    const stacked = (bars?.all ?? []).map((bar) => bar.values.reduce((sum, v) => sum + v, 0) );
-    const points = [...lines, ...dots].flatMap(({ points }) => points).filter(({ t, v }) => t >= begin && v !== null);
+    const stacked = (bars?.all ?? []).map((bar) => bar.values.reduce((sum, v) => sum + v, 0));
+    const points = [...lines, ...dots]
+      .flatMap(({ points }) => points)
+      .filter(({ t, v }) => t >= begin && v !== null);
     const most = [...stacked, ...points.map(({ v }) => v)].reduce((a, b) => Math.max(a, b), 0);
     return roundUp(Math.max(most * 1.05, this.options.least));
   }
@@ -107,13 +127,22 @@ export class Chart {
     const { end, window } = this.shown;
     for (const part of [0, 0.5, 1]) {
       yield svg("line", { class: "grid", x1: 0, x2: width, y1: y(top * part), y2: y(top * part) });
-      if (part) yield svg("text", { class: "tick", x: 4, y: y(top * part) + 12 }, this.options.format(top * part));
+      if (part)
+        yield svg("text", { class: "tick", x: 4, y: y(top * part) + 12 }, this.options.format(top * part));
     }
     const minutes = window / 60;
-    for (const [part, anchor] of [[0, "start"], [0.5, "middle"], [1, "end"]]) {
+    for (const [part, anchor] of [
+      [0, "start"],
+      [0.5, "middle"],
+      [1, "end"],
+    ]) {
       const ago = minutes * (1 - part);
       const said = ago ? say("chart.ago", { n: ago }) : say("chart.now");
-      yield svg("text", { class: "tick", x: x(end - window + window * part), y: HEIGHT - 5, "text-anchor": anchor }, said);
+      yield svg(
+        "text",
+        { class: "tick", x: x(end - window + window * part), y: HEIGHT - 5, "text-anchor": anchor },
+        said,
+      );
     }
   }
 
@@ -127,7 +156,14 @@ export class Chart {
         const [bottom, top] = [y(below), y(below + value)];
         below += value;
         const left = Math.max(PAD.left, x(t));
-        yield svg("rect", { class: `bar ${this.series[at].colour}`, x: left.toFixed(1), y: top.toFixed(1), width: wide.toFixed(1), height: Math.max(1, bottom - top).toFixed(1), rx: 1 });
+        yield svg("rect", {
+          class: `bar ${this.series[at].colour}`,
+          x: left.toFixed(1),
+          y: top.toFixed(1),
+          width: wide.toFixed(1),
+          height: Math.max(1, bottom - top).toFixed(1),
+          rx: 1,
+        });
       }
     }
   }
@@ -136,7 +172,8 @@ export class Chart {
     let path = "";
     let from = null;
     let last = null;
-    const close = () => (area && last ? `${path}L${x(last.t).toFixed(1)} ${y(0)}L${x(from.t).toFixed(1)} ${y(0)}Z` : "");
+    const close = () =>
+      area && last ? `${path}L${x(last.t).toFixed(1)} ${y(0)}L${x(from.t).toFixed(1)} ${y(0)}Z` : "";
     const shapes = [];
     const finish = () => {
       if (!path) return;
@@ -164,17 +201,29 @@ export class Chart {
     const title = say(`chart.${this.name}`);
     this.title.textContent = title;
     const inner = width - PAD.left - PAD.right;
-    const t = this.cursor === null ? end : Math.min(end, Math.max(begin, begin + ((this.cursor - PAD.left) / inner) * window));
+    const t =
+      this.cursor === null
+        ? end
+        : Math.min(end, Math.max(begin, begin + ((this.cursor - PAD.left) / inner) * window));
     const values = at(t);
     this.value.textContent = value;
     this.value.hidden = this.cursor !== null;
     const items = this.series.map(({ name, colour, shape = "square" }, i) => {
       const known = values[i] === null || values[i] === undefined ? "–" : this.options.format(values[i]);
-      return element("li", "", element("span", `mark ${shape} ${colour}`), `${say(`chart.${this.name}.${name}`)} `, element("b", "", known));
+      return element(
+        "li",
+        "",
+        element("span", `mark ${shape} ${colour}`),
+        `${say(`chart.${this.name}.${name}`)} `,
+        element("b", "", known),
+      );
     });
     if (this.cursor !== null) items.push(element("li", "time", say("chart.at", { time: clock(t * 1000) })));
     this.legend.replaceChildren(...items);
     this.note.textContent = note;
-    this.svg.setAttribute("aria-label", say("chart.summary", { title, values: items.map((item) => item.textContent).join(", ") }));
+    this.svg.setAttribute(
+      "aria-label",
+      say("chart.summary", { title, values: items.map((item) => item.textContent).join(", ") }),
+    );
   }
 }

@@ -1,12 +1,13 @@
 // A small chat: asks the gateway as any client does, and shows the stream beside the answer.
-import { brief, bytes, duration, element, number, say } from "./say.js";
+import { Answer } from "./answer.js";
+import { hold, recall } from "./keys.js";
+import { clearRaw, countRaw, showRaw } from "./raw.js";
+import { element, say } from "./say.js";
 import { events } from "./sse.js";
 
 const COMPLETIONS = new URL("../v1/chat/completions", import.meta.url);
 const MODELS = new URL("../v1/models", import.meta.url);
 const KEY = "z2api-key";
-/** So many raw events are shown. */
-const RAW_SHOWN = 1000;
 
 const $ = (id) => document.getElementById(id);
 const mode = () => document.querySelector("input[name=mode]:checked").value;
@@ -16,9 +17,7 @@ let messages = [];
 /** Stops the answer that is coming. */
 let running = null;
 let models = [];
-/** How many raw events came, and how large they were. */
-let raw = { count: 0, size: 0 };
-/** The last answer, to be said again in another language. */
+/** The answers, to be said again in another language. */
 let answers = [];
 
 /** The models as the gateway shows them, until a key tells which of them it may ask. */
@@ -35,7 +34,9 @@ function setModels(names) {
     return option;
   });
   $("model").replaceChildren(...options);
-  const wanted = [before, names.find((name) => name.endsWith("-Thinking")), names[0]].find((name) => names.includes(name));
+  const wanted = [before, names.find((name) => name.endsWith("-Thinking")), names[0]].find((name) =>
+    names.includes(name),
+  );
   if (wanted) $("model").value = wanted;
 }
 
@@ -49,122 +50,6 @@ async function askModels(key) {
   }
 }
 
-/** Thinking and answer out of the content of the `think` mode. */
-export function split(content) {
-  const open = "<think>";
-  if (!content || open.startsWith(content)) return { thinking: "", answer: "" };
-  if (!content.startsWith(open)) return { thinking: "", answer: content };
-  const end = content.indexOf("</think>");
-  if (end < 0) return { thinking: content.slice(open.length).trimStart(), answer: "" };
-  const thinking = content.slice(open.length, end).trim();
-  return { thinking, answer: content.slice(end + "</think>".length).trimStart() };
-}
-
-/** An answer on its way: what came, and where it is shown. */
-class Answer {
-  constructor(model, think) {
-    Object.assign(this, { think, content: "", reasoning: "", usage: null, finish: null, error: null, note: null, first: null, done: false, id: null });
-    this.began = performance.now();
-    this.summary = element("summary");
-    this.thought = element("div", "text");
-    this.details = element("details", "thinking", this.summary, this.thought);
-    this.details.open = true;
-    this.text = element("div", "text");
-    this.facts = element("p", "facts");
-    this.complaint = element("p", "complaint");
-    const head = element("h4", "", model, " ", element("span", "tag", think));
-    this.article = element("article", "said model", head, this.details, this.text, this.complaint, this.facts);
-    this.draw();
-  }
-
-  take(chunk) {
-    if (chunk.error) this.error = chunk.error.message ?? JSON.stringify(chunk.error);
-    if (chunk.usage) this.usage = chunk.usage;
-    const choice = chunk.choices?.[0];
-    if (!choice) return;
-    const { content, reasoning_content: reasoning } = choice.delta ?? {};
-    if (content || reasoning) this.first ??= performance.now() - this.began;
-    this.content += content ?? "";
-    this.reasoning += reasoning ?? "";
-    this.finish = choice.finish_reason ?? this.finish;
-  }
-
-  end() {
-    this.took = performance.now() - this.began;
-    this.done = true;
-    this.draw();
-  }
-
-  /** One drawing a frame is enough, however many chunks come. */
-  drawSoon() {
-    this.frame ??= requestAnimationFrame(() => {
-      this.frame = null;
-      this.draw();
-    });
-  }
-
-  draw() {
-    const parts = this.think === "think" ? split(this.content) : { thinking: this.reasoning, answer: this.content };
-    const log = $("said");
-    const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
-    this.summary.textContent = say("chat.thinking");
-    this.details.hidden = !parts.thinking;
-    this.thought.textContent = parts.thinking;
-    const waiting = !this.done && !this.content && !this.reasoning;
-    this.text.textContent = waiting ? say("chat.waiting") : parts.answer;
-    this.text.classList.toggle("waiting", waiting);
-    this.complaint.textContent = [this.error, this.note && say(this.note)].filter(Boolean).join(" ");
-    this.complaint.hidden = !this.complaint.textContent;
-    this.facts.textContent = this.done ? this.#facts().join(" · ") : "";
-    if (atEnd) log.scrollTop = log.scrollHeight;
-  }
-
-  #facts() {
-    const facts = [];
-    if (this.first !== null) facts.push(say("chat.first", { time: duration(this.first) }));
-    facts.push(say("chat.took", { time: duration(this.took) }));
-    const tokens = this.usage?.completion_tokens;
-    if (tokens) facts.push(say("chat.tokens", { n: number(tokens) }));
-    if (tokens && this.first !== null && this.took > this.first) {
-      facts.push(say("chat.speed", { n: brief((tokens * 1000) / (this.took - this.first)) }));
-    }
-    if (this.finish) facts.push(say("chat.finish", { why: this.finish }));
-    if (this.id) facts.push(this.id);
-    return facts;
-  }
-}
-
-function kindOf(event) {
-  if (event.data === null) return "comment";
-  if (event.data === "[DONE]") return "end";
-  return event.data.startsWith('{"error"') ? "error" : "";
-}
-
-function showRaw(event, after, kind = kindOf(event)) {
-  raw.count += 1;
-  raw.size += new TextEncoder().encode(event.raw).length;
-  const list = $("raw");
-  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 60;
-  const item = element("li", kind, element("time", "", `+${(after / 1000).toFixed(2)}`), element("code", "", event.raw));
-  list.append(item);
-  if (list.children.length > RAW_SHOWN) list.firstElementChild.remove();
-  if (atEnd) list.scrollTop = list.scrollHeight;
-  countRaw();
-}
-
-function countRaw() {
-  $("raw-none").hidden = raw.count > 0;
-  const said = raw.count ? say("raw.count", { n: number(raw.count), bytes: bytes(raw.size) }) : "";
-  const dropped = raw.count > RAW_SHOWN ? ` ${say("raw.dropped", { n: number(raw.count - RAW_SHOWN) })}` : "";
-  $("raw-count").textContent = said + dropped;
-}
-
-function clearRaw() {
-  raw = { count: 0, size: 0 };
-  $("raw").replaceChildren();
-  countRaw();
-}
-
 /** What a refusal says of itself. */
 function refusal(status, text) {
   try {
@@ -176,7 +61,13 @@ function refusal(status, text) {
 
 async function stream(answer, body, signal) {
   const headers = { authorization: `Bearer ${$("key").value}`, "content-type": "application/json" };
-  const response = await fetch(COMPLETIONS, { method: "POST", headers, body: JSON.stringify(body), signal, cache: "no-store" });
+  const response = await fetch(COMPLETIONS, {
+    method: "POST",
+    headers,
+    body: JSON.stringify(body),
+    signal,
+    cache: "no-store",
+  });
   answer.id = response.headers.get("x-request-id");
   if (!response.ok) {
     const text = await response.text();
@@ -197,7 +88,12 @@ async function stream(answer, body, signal) {
 async function send(text) {
   const [model, think] = [$("model").value, mode()];
   messages.push({ role: "user", content: text });
-  const asked = element("article", "said user", element("h4", "", say("chat.you")), element("div", "text", text));
+  const asked = element(
+    "article",
+    "said user",
+    element("h4", "", say("chat.you")),
+    element("div", "text", text),
+  );
   const answer = new Answer(model, think);
   answers.push(answer);
   $("said-none").hidden = true;
@@ -207,15 +103,26 @@ async function send(text) {
   running = new AbortController();
   busy(true);
   try {
-    const body = { model, messages, stream: true, stream_options: { include_usage: true }, reasoning_format: think };
+    const body = {
+      model,
+      messages,
+      stream: true,
+      stream_options: { include_usage: true },
+      reasoning_format: think,
+    };
     await stream(answer, body, running.signal);
   } catch (error) {
-    answer.note = error.name === "AbortError" ? "chat.stopped" : answer.content || answer.reasoning ? "chat.broken" : "chat.unreachable";
+    answer.note =
+      error.name === "AbortError"
+        ? "chat.stopped"
+        : answer.content || answer.reasoning
+          ? "chat.broken"
+          : "chat.unreachable";
   }
   running = null;
   answer.end();
   busy(false);
-  const said = think === "think" ? split(answer.content).answer : answer.content;
+  const said = answer.parts().answer;
   // A question that was not answered is not asked again with the next one.
   if (answer.finish && said) messages.push({ role: "assistant", content: said });
   else messages.pop();
@@ -267,11 +174,11 @@ export function sayChat() {
 
 export function startChat() {
   // For this tab only: gone when it is closed.
-  $("key").value = sessionStorage.getItem(KEY) ?? "";
+  $("key").value = recall(KEY);
   askModels($("key").value);
   $("key").addEventListener("change", () => {
     $("key").value = $("key").value.trim();
-    sessionStorage.setItem(KEY, $("key").value);
+    hold(KEY, $("key").value);
     complain(null);
     askModels($("key").value);
   });
@@ -282,6 +189,7 @@ export function startChat() {
   });
   $("stop").addEventListener("click", () => running?.abort());
   $("new-chat").addEventListener("click", newChat);
-  for (const choice of document.querySelectorAll("input[name=mode]")) choice.addEventListener("change", sayChat);
+  for (const choice of document.querySelectorAll("input[name=mode]"))
+    choice.addEventListener("change", sayChat);
   sayChat();
 }

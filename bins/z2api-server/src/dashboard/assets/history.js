@@ -35,7 +35,12 @@ export class History {
     if (restarted) this.reset();
     const t = snapshot.now_ms / 1000;
     const { status } = snapshot;
-    this.gauges.push({ t, in_flight: status.current_connections, queued: status.queued, memory: status.memory_usage_mb });
+    this.gauges.push({
+      t,
+      in_flight: status.current_connections,
+      queued: status.queued,
+      memory: status.memory_usage_mb,
+    });
     const known = new Set(this.requests.slice(0, 100).map((request) => request.number));
     const fresh = snapshot.finished.filter((request) => !known.has(request.number));
     for (const request of fresh) this.#finished(request);
@@ -56,7 +61,8 @@ export class History {
   #count(t, before, now, fresh) {
     const second = this.#second(t);
     second.begun += now.status.total_requests - before.status.total_requests;
-    for (const owner of OWNERS) second[owner] += now.totals[`failed_by_${owner}`] - before.totals[`failed_by_${owner}`];
+    for (const owner of OWNERS)
+      second[owner] += now.totals[`failed_by_${owner}`] - before.totals[`failed_by_${owner}`];
     // Of more requests than the gateway remembers, only the sum is known.
     const told = fresh.reduce((sum, request) => sum + (request.completion_tokens ?? 0), 0);
     second.tokens += Math.max(0, now.totals.completion_tokens - before.totals.completion_tokens - told);
@@ -104,12 +110,24 @@ export class History {
   bars(names, window, step) {
     const end = Math.floor(this.last.now_ms / 1000 / step) * step;
     const bars = new Map();
-    for (let t = end; t > end - window; t -= step) bars.set(t, names.map(() => 0));
+    for (let t = end; t > end - window; t -= step)
+      bars.set(
+        t,
+        names.map(() => 0),
+      );
     for (const [second, counts] of this.seconds) {
       const values = bars.get(Math.floor(second / step) * step);
       if (values) names.forEach((name, at) => (values[at] += counts[name]));
     }
     return [...bars].map(([t, values]) => ({ t, values })).reverse();
+  }
+
+  /** How much of a count came in the last so many seconds. */
+  sum(name, seconds) {
+    const end = Math.floor(this.last.now_ms / 1000);
+    let sum = 0;
+    for (let t = end - seconds + 1; t <= end; t += 1) sum += this.seconds.get(t)?.[name] ?? 0;
+    return sum;
   }
 
   /** A gauge as a line: [{t, v}]. */

@@ -1,8 +1,9 @@
 // Puts the page together: follows the gateway's numbers, and shows them.
-import { Chart } from "./chart.js";
+import { drawCharts, figures } from "./charts.js";
 import { offerModels, sayChat, startChat } from "./chat.js";
 import { History } from "./history.js";
-import { brief, duration, element, keep, number, say, sayAll, switchLanguage } from "./say.js";
+import { hold, recall } from "./keys.js";
+import { duration, element, keep, number, say, sayAll, switchLanguage } from "./say.js";
 import { events } from "./sse.js";
 import { showModels, showRequests, showTokens } from "./tables.js";
 
@@ -25,78 +26,11 @@ let state = ["connecting", null];
 /** Wakes whoever waits to try again. */
 let wake = () => {};
 
-const last = (points) => points.at(-1)?.v ?? null;
-const nearest = (points, t, within) => {
-  const near = points.filter((point) => Math.abs(point.t - t) <= within && point.v !== null);
-  near.sort((a, b) => Math.abs(a.t - t) - Math.abs(b.t - t));
-  return near[0]?.v ?? null;
-};
-const barAt = (bars, step, t) => bars.find((bar) => t >= bar.t && t < bar.t + step)?.values ?? [];
-
-const charts = {
-  requests: new Chart("requests", [{ name: "begun", colour: "c1" }], { least: 1, format: brief }),
-  load: new Chart("load", [{ name: "in_flight", colour: "c1", shape: "line" }, { name: "queued", colour: "c2", shape: "line" }], { least: 4, format: brief }),
-  first: new Chart("first", [{ name: "median", colour: "c1", shape: "line" }, { name: "each", colour: "c3", shape: "round" }], { least: 100, format: duration }),
-  speed: new Chart("speed", [{ name: "all", colour: "c1", shape: "line" }, { name: "each", colour: "c3", shape: "round" }], { least: 10, format: brief }),
-  errors: new Chart("errors", [{ name: "client", colour: "c2" }, { name: "gateway", colour: "c3" }, { name: "upstream", colour: "c4" }], { least: 2, format: brief }),
-  memory: new Chart("memory", [{ name: "resident", colour: "c1", shape: "line" }], { least: 16, format: (v) => number(v) }),
-};
-
-function drawCharts() {
-  const [window, step] = [minutes * 60, minutes];
-  const { status } = history.last;
-  const common = { end: history.last.now_ms / 1000, window };
-  const wide = Math.max(2, window / 100);
-
-  const perSecond = history.bars(["begun"], window, step).map(({ t, values }) => ({ t, values: values.map((v) => v / step) }));
-  const lately = history.rate("begun", 10).slice(1).reduce((sum, { v }) => sum + v, 0) / 10;
-  charts.requests.show({ ...common, value: say("chart.requests.unit", { n: brief(lately) }), bars: { step, all: perSecond }, at: (t) => barAt(perSecond, step, t) });
-
-  const [inFlight, queued] = [history.line("in_flight"), history.line("queued")];
-  charts.load.show({
-    ...common,
-    value: say("chart.load.now", { n: number(status.current_connections), limit: number(status.current_limit) }),
-    lines: [{ colour: "c1", points: inFlight, area: true }, { colour: "c2", points: queued }],
-    at: (t) => [nearest(inFlight, t, wide), nearest(queued, t, wide)],
-  });
-
-  const medians = history.medians(history.firsts, window);
-  const newest = history.firsts.filter((dot) => dot.t > common.end - window);
-  charts.first.show({
-    ...common,
-    value: newest.length ? duration(last(medians) ?? last(newest)) : say("chart.none"),
-    lines: [{ colour: "c1", points: medians }],
-    dots: [{ colour: "c3", points: history.firsts }],
-    at: (t) => [nearest(medians, t, 1), nearest(history.firsts, t, wide)],
-  });
-
-  const rate = history.rate("tokens", window);
-  charts.speed.show({
-    ...common,
-    value: brief(last(rate) ?? 0),
-    note: say("chart.speed.note"),
-    lines: [{ colour: "c1", points: rate, area: true }],
-    dots: [{ colour: "c3", points: history.speeds }],
-    at: (t) => [nearest(rate, t, 1), nearest(history.speeds, t, wide)],
-  });
-
-  const errors = history.bars(["client", "gateway", "upstream"], window, step);
-  const count = errors.flatMap(({ values }) => values).reduce((sum, v) => sum + v, 0);
-  charts.errors.show({ ...common, value: number(count), bars: { step, all: errors }, at: (t) => barAt(errors, step, t) });
-
-  const memory = history.line("memory");
-  charts.memory.show({
-    ...common,
-    value: say("chart.memory.now", { n: number(status.memory_usage_mb), limit: number(status.memory_limit_mb) }),
-    lines: [{ colour: "c1", points: memory, area: true }],
-    at: (t) => [nearest(memory, t, wide)],
-  });
-}
-
 function drawFacts() {
   const { status, totals, version } = history.last;
   $("version").textContent = version;
-  const fact = (name, value) => element("div", "", element("dt", "", say(`live.${name}`)), element("dd", "", value));
+  const fact = (name, value) =>
+    element("div", "", element("dt", "", say(`live.${name}`)), element("dd", "", value));
   const failed = totals.failed_by_client + totals.failed_by_gateway + totals.failed_by_upstream;
   $("facts").replaceChildren(
     fact("uptime", duration(status.uptime_seconds * 1000)),
@@ -108,12 +42,32 @@ function drawFacts() {
   );
 }
 
+function drawUpstream() {
+  const { breaker, dialect } = history.last.status;
+  const time = duration((breaker.seconds_left ?? 0) * 1000);
+  const pill = element(
+    "span",
+    `pill ${breaker.state === "closed" ? "good" : "bad"}`,
+    say(`breaker.${breaker.state}`, { time }),
+  );
+  $("breaker").replaceChildren(pill, breaker.reason ? ` ${breaker.reason}` : "");
+  $("dialect").textContent = dialect;
+}
+
 function drawState() {
   const [name, seconds] = state;
   const why = say(`state.${name}`);
   const text = seconds ? say("state.again", { why, time: duration(seconds * 1000) }) : why;
   const pill = $("state");
-  const kind = { ready: "good", connecting: "", locked: "warn", stopping: "warn", out_of_memory: "warn", no_usable_token: "bad" }[name] ?? "bad";
+  const kind =
+    {
+      ready: "good",
+      connecting: "",
+      locked: "warn",
+      stopping: "warn",
+      out_of_memory: "warn",
+      no_usable_token: "bad",
+    }[name] ?? "bad";
   // A status that is set anew each second would be read out each second.
   if (pill.textContent !== text) pill.textContent = text;
   pill.className = `pill ${kind}`;
@@ -131,13 +85,25 @@ function drawRequests() {
 
 function draw() {
   if (!history.last) return;
-  drawCharts();
+  drawCharts(history, minutes);
   drawFacts();
+  drawUpstream();
   showTokens(history.last.status.tokens);
   showModels(history.last.status.models, history.requests);
 }
 
-function take(snapshot) {
+/** Something that went wrong here, not on the way. */
+class Mistake extends Error {}
+
+function take(data) {
+  try {
+    show(JSON.parse(data));
+  } catch (cause) {
+    throw new Mistake("a snapshot cannot be shown", { cause });
+  }
+}
+
+function show(snapshot) {
   history.take(snapshot);
   setState(snapshot.status.not_ready ?? "ready");
   $("lock").hidden = true;
@@ -152,7 +118,7 @@ async function watch() {
   const silent = new AbortController();
   let alarm = setTimeout(() => silent.abort(), SILENCE);
   try {
-    const key = sessionStorage.getItem(ADMIN_KEY);
+    const key = recall(ADMIN_KEY);
     const headers = key ? { authorization: `Bearer ${key}` } : {};
     const response = await fetch(EVENTS, { headers, signal: silent.signal, cache: "no-store" });
     if (response.status === 401) return lock(Boolean(key));
@@ -160,10 +126,12 @@ async function watch() {
     for await (const event of events(response.body)) {
       clearTimeout(alarm);
       alarm = setTimeout(() => silent.abort(), SILENCE);
-      if (event.data !== null) take(JSON.parse(event.data));
+      if (event.data !== null) take(event.data);
     }
     return "ended";
-  } catch {
+  } catch (error) {
+    // A connection that breaks is an everyday thing; all else is a mistake of this page.
+    if (error instanceof Mistake) throw error.cause;
     return "lost";
   } finally {
     clearTimeout(alarm);
@@ -171,7 +139,7 @@ async function watch() {
 }
 
 function lock(wrong) {
-  sessionStorage.removeItem(ADMIN_KEY);
+  hold(ADMIN_KEY, "");
   $("lock").hidden = false;
   $("lock-wrong").hidden = !wrong;
   return "locked";
@@ -206,7 +174,9 @@ async function follow() {
 }
 
 function isDark() {
-  return root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  return root.dataset.theme
+    ? root.dataset.theme === "dark"
+    : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
 function sayTheme() {
@@ -218,7 +188,8 @@ function sayPage() {
   document.title = say("page.title");
   sayAll(document);
   sayTheme();
-  for (const choice of document.querySelectorAll("#window span")) choice.textContent = say("live.minutes", { n: choice.dataset.minutes });
+  for (const choice of document.querySelectorAll("#window span"))
+    choice.textContent = say("live.minutes", { n: choice.dataset.minutes });
   drawState();
   draw();
   drawRequests();
@@ -226,7 +197,7 @@ function sayPage() {
 }
 
 function start() {
-  $("charts").append(...Object.values(charts).map((chart) => chart.figure));
+  $("charts").append(...figures);
   $("language").addEventListener("click", () => {
     switchLanguage();
     sayPage();
@@ -248,7 +219,7 @@ function start() {
     event.preventDefault();
     const key = $("admin-key").value.trim();
     if (!key) return;
-    sessionStorage.setItem(ADMIN_KEY, key);
+    hold(ADMIN_KEY, key);
     $("admin-key").value = "";
     wake();
   });
@@ -261,7 +232,10 @@ function start() {
   addEventListener("online", () => wake());
   startChat();
   sayPage();
-  follow();
+  follow().catch((error) => {
+    setState("broken");
+    throw error;
+  });
 }
 
 start();

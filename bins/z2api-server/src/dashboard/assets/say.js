@@ -26,8 +26,10 @@ export const canSay = (key) => Object.hasOwn(words, key);
 /** Puts the words into all that is marked with data-t, data-label and data-hint. */
 export function sayAll(within) {
   for (const element of within.querySelectorAll("[data-t]")) element.textContent = say(element.dataset.t);
-  for (const element of within.querySelectorAll("[data-label]")) element.setAttribute("aria-label", say(element.dataset.label));
-  for (const element of within.querySelectorAll("[data-hint]")) element.placeholder = say(element.dataset.hint);
+  for (const element of within.querySelectorAll("[data-label]"))
+    element.setAttribute("aria-label", say(element.dataset.label));
+  for (const element of within.querySelectorAll("[data-hint]"))
+    element.placeholder = say(element.dataset.hint);
 }
 
 /** The other language, from now on. */

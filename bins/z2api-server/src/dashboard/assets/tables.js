@@ -6,7 +6,8 @@ const body = (id) => document.querySelector(`#${id} tbody`);
 
 function row(...cells) {
   const made = element("tr");
-  for (const cell of cells) made.append(cell instanceof HTMLTableCellElement ? cell : element("td", "", cell));
+  for (const cell of cells)
+    made.append(cell instanceof HTMLTableCellElement ? cell : element("td", "", cell));
   return made;
 }
 
@@ -27,8 +28,16 @@ export function showTokens(tokens) {
     const name = token.guest ? say("tokens.guest") : `#${token.position + 1}`;
     const time = duration((token.seconds_left ?? 0) * 1000);
     const state = canSay(`tokens.${token.state}`) ? say(`tokens.${token.state}`, { time }) : token.state;
-    const limits = (token.learned_limits ?? []).map((limit) => `${limit.model}: ${limit.in_flight}/${limit.allowed}`);
-    return row(name, pill(TOKEN_KINDS[token.state] ?? "warn", state), right(number(token.in_flight)), limits.join(", ") || "–", token.reason ?? "–");
+    const limits = (token.learned_limits ?? []).map(
+      (limit) => `${limit.model}: ${limit.in_flight}/${limit.allowed}`,
+    );
+    return row(
+      name,
+      pill(TOKEN_KINDS[token.state] ?? "warn", state),
+      right(number(token.in_flight)),
+      limits.join(", ") || "–",
+      token.reason ?? "–",
+    );
   });
   body("tokens").replaceChildren(...(rows.length ? rows : [none("tokens", say("tokens.none"))]));
 }
@@ -43,7 +52,7 @@ function families(models) {
   const found = new Map();
   for (const model of models) {
     const base = baseOf(model.name);
-    const family = found.get(base) ?? { ...model, can: new Set(), names: new Set() };
+    const family = found.get(base) ?? { ...model, name: base, can: new Set(), names: new Set() };
     found.set(base, family);
     family.names.add(model.name);
     if (model.name !== base && model.thinking) family.can.add("thinking");
@@ -67,12 +76,28 @@ export function showModels(models, requests) {
     const failed = asked.filter((request) => request.owner !== "none" && request.status !== 499).length;
     const [kind, state] = stateOf(family, asked);
     const firsts = asked.map((request) => request.time_to_first_token_ms).filter((first) => first != null);
-    const can = element("td", "can", ...[...family.can].map((word) => element("span", "tag", say(`models.${word}`))));
-    const limit = family.limit === undefined ? "" : ` ${say("models.limit", { n: family.in_flight, limit: family.limit })}`;
+    const can = element(
+      "td",
+      "can",
+      ...[...family.can].map((word) => element("span", "tag", say(`models.${word}`))),
+    );
+    const limit =
+      family.limit === undefined
+        ? ""
+        : ` ${say("models.limit", { n: family.in_flight, limit: family.limit })}`;
     const recent = failed ? say("models.recent.failed", { n: asked.length, failed }) : number(asked.length);
     const name = element("th", "", family.name);
     name.scope = "row";
-    return [asked.length, row(name, can, element("td", "", pill(kind, say(`models.${state}`)), limit), right(asked.length ? recent : "–"), right(firsts.length ? duration(median(firsts)) : "–"))];
+    return [
+      asked.length,
+      row(
+        name,
+        can,
+        element("td", "", pill(kind, say(`models.${state}`)), limit),
+        right(asked.length ? recent : "–"),
+        right(firsts.length ? duration(median(firsts)) : "–"),
+      ),
+    ];
   });
   // Those in use come first; the rest as the table of models has them.
   rows.sort(([a], [b]) => b - a);
@@ -95,11 +120,22 @@ function requestRow(request) {
   const model = element("td", "", request.model ?? "–");
   if (request.think_mode) model.append(" ", element("span", "tag", request.think_mode));
   const time = (ms) => right(ms == null ? "–" : duration(ms));
-  const tokens = request.completion_tokens == null ? "–" : `${number(request.prompt_tokens)} → ${number(request.completion_tokens)}`;
+  const tokens =
+    request.completion_tokens == null
+      ? "–"
+      : `${number(request.prompt_tokens)} → ${number(request.completion_tokens)}`;
   const speed = request.tokens_per_second == null ? "–" : brief(request.tokens_per_second);
-  const made = row(clock(Date.parse(request.timestamp)), model, status(request), time(request.response_time_ms), time(request.time_to_first_token_ms), right(tokens), right(speed), request.key_name ?? request.api_key);
-  made.title = say("requests.id", { id: request.request_id });
-  return made;
+  return row(
+    clock(Date.parse(request.timestamp)),
+    model,
+    status(request),
+    time(request.response_time_ms),
+    time(request.time_to_first_token_ms),
+    right(tokens),
+    right(speed),
+    request.key_name ?? request.api_key,
+    element("td", "id", request.request_id),
+  );
 }
 
 export function showRequests(requests, failedOnly) {

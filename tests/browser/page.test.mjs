@@ -1,0 +1,207 @@
+// The live page in a browser: the numbers, the chat, and who may see them.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { ask, browse, demo, ended, KEY, noFaults, open, state } from "./stage.mjs";
+
+let browser;
+let gateway;
+before(async () => ([browser, gateway] = await Promise.all([browse(), demo()])));
+after(async () => {
+  gateway?.stop();
+  await browser?.close();
+});
+
+/** The pieces that the raw events carry in a field, joined. */
+function piecesOf(raw, field) {
+  const data = raw.map((event) => event.replace(/^data: /, "")).filter((data) => data !== "[DONE]");
+  return data.map((data) => JSON.parse(data).choices[0]?.delta[field] ?? "").join("");
+}
+
+const count = (page, selector) => page.locator(selector).count();
+
+test("each thinking mode shows its thinking and its answer, and the raw events beside them", async () => {
+  const { page, faults, close } = await open(browser, gateway);
+  await state(page, "Live");
+
+  const think = await ask(page, "think", "How do tides work?");
+  assert.match(think.thinking, /^Somebody asks: “How do tides work\?”/);
+  assert.match(think.answer, /^You asked: “How do tides work\?”.*再见/s);
+  const content = piecesOf(think.raw, "content");
+  assert.equal(content, `<think>\n${think.thinking}\n</think>\n\n${think.answer}`);
+  assert.match(think.facts, /first token .* tokens .* finish: stop · req_/);
+
+  const reasoning = await ask(page, "reasoning", "And the moon?");
+  assert.equal(reasoning.thinking, piecesOf(reasoning.raw, "reasoning_content"));
+  assert.equal(reasoning.answer, piecesOf(reasoning.raw, "content"));
+  assert.match(reasoning.thinking, /^Somebody asks: “And the moon\?”/);
+
+  const strip = await ask(page, "strip", "And the sun?");
+  assert.equal(strip.thinking, "");
+  assert.match(strip.answer, /^You asked: “And the sun\?”/);
+
+  const asIs = await ask(page, "raw", "And the wind?");
+  assert.equal(asIs.answer, piecesOf(asIs.raw, "content"));
+  assert.match(asIs.answer, /<details[^>]*>.*Somebody asks.*You asked/s);
+
+  for (const { raw, complaint } of [think, reasoning, strip, asIs]) {
+    assert.equal(raw.at(-1), "data: [DONE]");
+    assert.equal(complaint, "");
+  }
+  noFaults(faults);
+  await close();
+});
+
+test("the charts move, and a page that comes later knows the past", async () => {
+  const { page, faults, close } = await open(browser, gateway);
+  await state(page, "Live");
+  await page.waitForFunction(() => document.querySelectorAll("#chart-first circle").length >= 4);
+  assert.equal(await count(page, "#last tbody tr"), 4);
+  assert.ok((await count(page, "#chart-requests rect")) >= 1);
+  assert.ok((await count(page, "#chart-speed circle")) >= 4);
+  assert.match(await page.textContent("#models tbody tr"), /GLM-4\.5.*ok.*4/);
+  assert.match(await page.textContent("#tokens tbody tr"), /guest.*ok/);
+
+  const place = () => page.getAttribute("#chart-first circle", "cx");
+  const before = await place();
+  await page.waitForFunction(
+    (before) => document.querySelector("#chart-first circle").getAttribute("cx") !== before,
+    before,
+  );
+
+  await page.fill("#key", KEY);
+  await page.fill("#message", "Once more?");
+  await page.press("#message", "Enter");
+  await page.waitForFunction(() =>
+    document.querySelector("#chart-load .value").textContent.startsWith("1 of"),
+  );
+  await ended(page);
+  await page.waitForFunction(() => document.querySelectorAll("#last tbody tr").length === 5);
+  await page.waitForFunction(() => document.querySelectorAll("#chart-first circle").length >= 5);
+  noFaults(faults);
+  await close();
+});
+
+test("a wrong key is told, counted as the client's error, and the next question works", async () => {
+  const { page, faults, close } = await open(browser, gateway);
+  await state(page, "Live");
+  const refused = await ask(page, "reasoning", "Who am I?", "not-a-key");
+  assert.match(refused.complaint, /^401: The API key is not valid/);
+  assert.match(refused.raw.join(""), /invalid_api_key/);
+  await page.waitForSelector("#chart-errors rect.c2", { state: "attached" });
+  await page.check("#failed-only");
+  assert.match(await page.textContent("#last tbody tr"), /401.*client · invalid_api_key/);
+  assert.equal(await count(page, "#last tbody tr"), 1);
+  const asked = page.waitForRequest((request) => request.url().endsWith("/chat/completions"));
+  const answered = await ask(page, "reasoning", "Who am I now?");
+  assert.equal(
+    JSON.parse((await asked).postData()).messages.length,
+    1,
+    "what was refused is not asked again",
+  );
+  assert.match(answered.answer, /Who am I now/);
+  assert.ok(
+    faults.every((fault) => /status of 401/.test(fault)),
+    String(faults),
+  );
+  await close();
+});
+
+test("what a model says is text, never markup", async () => {
+  const { page, faults, close } = await open(browser, gateway);
+  await state(page, "Live");
+  const evil = "<img src=x onerror=alert(1)><script>1</script>";
+  const { answer } = await ask(page, "strip", evil);
+  assert.ok(answer.includes(evil), answer);
+  assert.equal(await count(page, "#said img, #said script, #raw img, #raw script"), 0);
+  noFaults(faults);
+  await close();
+});
+
+test("an answer can be stopped, and its slot comes back", async () => {
+  const { page, faults, close } = await open(browser, gateway);
+  await state(page, "Live");
+  await page.fill("#key", KEY);
+  await page.fill("#message", "Tell me much");
+  await page.press("#message", "Enter");
+  await page.waitForSelector("#raw li");
+  await page.click("#stop");
+  const { complaint } = await ended(page);
+  assert.equal(complaint, "You stopped it.");
+  await page.waitForFunction(() =>
+    document.querySelector("#chart-load .value").textContent.startsWith("0 of"),
+  );
+  await page.waitForFunction(() => document.querySelector("#last tbody tr").textContent.includes("499"));
+  noFaults(faults);
+  await close();
+});
+
+test("keys stay in the tab, and a new chat forgets the old one", async () => {
+  const { page, close } = await open(browser, gateway);
+  await state(page, "Live");
+  await ask(page, "strip", "Hello");
+  await page.click("#new-chat");
+  assert.equal(await count(page, ".said"), 0);
+  const kept = await page.evaluate(() => [
+    JSON.stringify({ ...localStorage }),
+    document.cookie,
+    location.href,
+  ]);
+  assert.ok(
+    kept.every((place) => !place.includes(KEY)),
+    String(kept),
+  );
+  await page.reload();
+  assert.equal(await page.inputValue("#key"), KEY, "the tab still has it");
+  await close();
+});
+
+test("the keyboard reaches the charts and moves through time", async () => {
+  const { page, faults, close } = await open(browser, gateway);
+  await state(page, "Live");
+  await page.waitForSelector("#chart-requests rect", { state: "attached" });
+  await page.focus("#chart-requests svg");
+  await page.keyboard.press("ArrowLeft");
+  assert.equal(await count(page, "#chart-requests .cursor"), 1);
+  assert.match(await page.textContent("#chart-requests .legend"), /at \d+:\d+:\d+/);
+  await page.keyboard.press("Tab");
+  assert.equal(await count(page, "#chart-requests .cursor"), 0);
+  noFaults(faults);
+  await close();
+});
+
+test("with an ADMIN_KEY the numbers need it, and it is in no address", async () => {
+  const guarded = await demo({ ADMIN_KEY: "an-admin-key-0001" });
+  const { page, faults, close } = await open(browser, guarded);
+  await page.waitForSelector("#lock", { state: "visible" });
+  await state(page, "Key needed");
+  await page.fill("#admin-key", "wrong");
+  await page.press("#admin-key", "Enter");
+  await page.waitForSelector("#lock-wrong", { state: "visible" });
+  const sent = page.waitForRequest(
+    (request) => request.headers().authorization === "Bearer an-admin-key-0001",
+  );
+  await page.fill("#admin-key", "an-admin-key-0001");
+  await page.press("#admin-key", "Enter");
+  assert.equal((await sent).url(), `${guarded.url}/dashboard/events`);
+  await state(page, "Live");
+  assert.ok(!(await page.isVisible("#lock")));
+  assert.ok(
+    faults.every((fault) => /status of 401/.test(fault)),
+    String(faults),
+  );
+  await close();
+  guarded.stop();
+});
+
+test("the page says when the gateway is gone, and follows the next one", async () => {
+  const first = await demo();
+  const { page, close } = await open(browser, first);
+  await state(page, "Live");
+  first.stop();
+  assert.equal(await first.ended, 0, "a watcher holds up no stop");
+  await state(page, "again in");
+  const second = await demo({ PORT: new URL(first.url).port });
+  await state(page, "Live");
+  await close();
+  second.stop();
+});
