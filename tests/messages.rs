@@ -272,6 +272,7 @@ async fn a_request_is_asked_upstream_with_everything_in_it() {
     )
     .await;
     assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("x-z2api-ignored"), Some("top_k"));
     let asked = gateway.sim.chats()[0].json();
     assert_eq!(asked["model"], "glm-4.7");
     assert_eq!(asked["thinking"]["type"], "enabled");

@@ -309,6 +309,20 @@ async fn nothing_is_kept_where_nothing_is_to_be_kept() {
 }
 
 #[tokio::test]
+async fn what_is_only_offered_beside_the_rest_is_left_out_and_named() {
+    let gateway = Gateway::start(Dialect::OpenAi, says(json!({"content": "One."}))).await;
+    let tools = json!([
+        {"type": "function", "name": "look"},
+        {"type": "namespace", "name": "agents", "tools": [{"type": "function", "name": "spawn"}]},
+        {"type": "web_search", "external_web_access": false},
+    ]);
+    let reply = ask(&gateway, json!({"tools": tools})).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("x-z2api-ignored"), Some("tools.namespace, tools.web_search"));
+    assert_eq!(asked(&gateway)["tools"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn what_cannot_be_honoured_is_refused_by_name() {
     let gateway = Gateway::start(Dialect::OpenAi, says(json!({"content": "One."}))).await;
     let check = async |fields: Value, param: &str| {

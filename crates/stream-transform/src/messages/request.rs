@@ -36,6 +36,7 @@ pub fn chat_request(request: MessagesRequest) -> Result<ChatRequest, RequestErro
         tool_choice: request.tool_choice.as_ref().map(tool_choice),
         thinking: request.thinking.map(|asked| switched(asked.is_on())),
         reasoning_effort: request.output_config.and_then(|config| config.effort),
+        dropped: request.top_k.map(|_| "top_k").into_iter().collect(),
         user: request.metadata.and_then(|Metadata { user_id }| user_id),
         ..ChatRequest::default()
     })

@@ -40,6 +40,7 @@ pub fn chat_request(
         content: Some(Content::Text(text)),
         ..Message::user("")
     });
+    let mut dropped = Vec::new();
     let format = request.text.as_ref().and_then(|TextOptions { format }| format.as_deref());
     let chat = ChatRequest {
         model: request.model.clone(),
@@ -48,11 +49,13 @@ pub fn chat_request(
         temperature: request.temperature,
         top_p: request.top_p,
         max_tokens: request.max_output_tokens,
-        tools: tools(request.tools.as_deref().unwrap_or_default())?,
+        tools: tools(request.tools.as_deref().unwrap_or_default(), &mut dropped)?,
         tool_choice: request.tool_choice.as_deref().map(tool_choice),
         response_format: format.map(response_format).transpose()?,
         reasoning_effort: request.reasoning.as_ref().and_then(|asked| asked.effort.clone()),
         user: request.user.clone(),
+        parallel_tool_calls: request.parallel_tool_calls,
+        dropped,
         ..ChatRequest::default()
     };
     Ok(Asked { chat, conversation })
@@ -91,7 +94,10 @@ struct Function<'a> {
     parameters: Option<&'a RawValue>,
 }
 
-fn tools(tools: &[Tool]) -> Result<Option<Box<RawValue>>, RequestError> {
+fn tools(
+    tools: &[Tool],
+    dropped: &mut Vec<&'static str>,
+) -> Result<Option<Box<RawValue>>, RequestError> {
     let mut functions = Vec::with_capacity(tools.len());
     for (at, tool) in tools.iter().enumerate() {
         let place = format!("tools[{at}]");
@@ -108,8 +114,11 @@ fn tools(tools: &[Tool]) -> Result<Option<Box<RawValue>>, RequestError> {
                 let param = format!("{place}.name");
                 return invalid(&param, format!("`{param}` is missing."));
             }
-            // A client that only offers a look into an index loses nothing it could count on.
-            ("web_search", _) if tool.external_web_access == Some(false) => {}
+            // What is only offered beside the rest may be missing: Codex always sends both.
+            ("web_search", _) if tool.external_web_access == Some(false) => {
+                dropped.push("tools.web_search");
+            }
+            ("namespace", _) => dropped.push("tools.namespace"),
             ("web_search" | "web_search_preview", _) => {
                 let why = "to search the web, ask a model with -Search in its name";
                 return unsupported(&place, why);

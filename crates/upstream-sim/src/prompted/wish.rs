@@ -68,18 +68,17 @@ pub(super) struct Refusal {
 }
 
 impl Wish {
-    /// The wish in the last user message of a request; none when that is no JSON object.
+    /// The last wish among the user's messages: a message, or a part of one, that is a JSON object.
+    /// Programs that act for a user put words of their own around the user's.
     pub(super) fn of(body: &Value) -> Option<serde_json::Result<Self>> {
         let messages = body["messages"].as_array()?;
-        let last = messages.iter().rposition(|message| message["role"] == "user")?;
-        let text = text_of(&messages[last]["content"]);
-        let text = text.trim();
-        if !text.starts_with('{') {
-            return None;
-        }
-        let replies = messages[last..].iter().filter(|message| message["role"] == "assistant");
+        let (at, text) = messages.iter().enumerate().rev().find_map(|(at, message)| {
+            let asks = message["role"] == "user";
+            asks.then(|| wish_in(&message["content"])).flatten().map(|text| (at, text))
+        })?;
+        let replies = messages[at..].iter().filter(|message| message["role"] == "assistant");
         let turn = replies.count();
-        Some(serde_json::from_str::<Self>(text).map(|wish| wish.at(turn)))
+        Some(serde_json::from_str::<Self>(&text).map(|wish| wish.at(turn)))
     }
 
     /// The wish of so many turns later; the last one stays.
@@ -103,6 +102,13 @@ impl Wish {
         let cited = |text: String, at: usize| text.replace(&format!("{{{{{at}}}}}"), &cite(at));
         (0..self.found.len()).fold(self.say.clone(), cited)
     }
+}
+
+fn wish_in(content: &Value) -> Option<String> {
+    let is_wish = |text: &String| text.trim_start().starts_with('{');
+    let parts = content.as_array().into_iter().flatten();
+    let mut parts = parts.filter_map(|part| part["text"].as_str().map(str::to_owned));
+    parts.rfind(is_wish).or_else(|| Some(text_of(content)).filter(is_wish))
 }
 
 impl Refusal {
