@@ -218,6 +218,35 @@ def test_an_answer_that_breaks_off_raises(client, wish):
     assert caught.value.status_code == 502
 
 
+def test_the_older_text_completions_are_answered(client):
+    text = prompt(say=SAID, usage={"prompt": 21, "completion": 34})
+    whole = client.completions.create(model="GLM-4.5", prompt=text)
+    assert (whole.choices[0].text, whole.choices[0].finish_reason) == (SAID, "stop")
+    assert whole.usage.total_tokens == 55
+    chunks = list(client.completions.create(model="GLM-4.5", prompt=text, **STREAM))
+    assert "".join(choice.text for chunk in chunks for choice in chunk.choices) == SAID
+    assert [chunk.usage.total_tokens for chunk in chunks if chunk.usage] == [55]
+    with pytest.raises(openai.APIError):
+        list(client.completions.create(model="GLM-4.5", prompt=prompt(say=SAID, cut_after=3), stream=True))
+
+
+def test_a_base_url_without_v1_serves_too(base_url):
+    with OpenAI(base_url=base_url.removesuffix("/v1"), api_key=KEY, max_retries=0, timeout=60) as client:
+        assert told(client.chat.completions.create(**ask(prompt(say=SAID)))) == (SAID, "")
+
+
+def test_what_is_not_offered_is_a_404_with_a_sentence(client):
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.embeddings.create(model="GLM-4.5", input="Why?", encoding_format="float")
+    assert "embeddings" in caught.value.body["message"]
+
+
+def test_hints_that_are_left_out_are_named(client):
+    request = ask(prompt(say="x"), seed=7, logit_bias={"50256": -100})
+    raw = client.chat.completions.with_raw_response.create(**request)
+    assert {"seed", "logit_bias"} <= set(raw.headers["x-z2api-ignored"].replace(",", " ").split())
+
+
 def test_heartbeats_are_passed_over(client):
     stream = client.chat.completions.create(**ask(prompt(**SLOW), stream=True))
     assert Gathered(stream).content == SAID
