@@ -58,8 +58,8 @@ for (const [locale, live] of [
       ["wide", WIDE],
       ["phone", PHONE],
     ]) {
-      test(`it is whole and accessible: ${locale}, ${scheme}, ${name}`, async () => {
-        const { page, faults, close } = await open(browser, gateway, { size, scheme, locale });
+      test(`it is whole and accessible: ${locale}, ${scheme}, ${name}`, async (t) => {
+        const { page, faults } = await open(t, browser, gateway, { size, scheme, locale });
         await state(page, live);
         assert.equal(await page.getAttribute("html", "lang"), locale === "zh-CN" ? "zh-CN" : "en");
         await ask(page, "reasoning", locale === "zh-CN" ? "潮汐是怎么形成的？" : "How do tides work?");
@@ -69,14 +69,13 @@ for (const [locale, live] of [
         await page.evaluate(() => scrollTo(0, 0));
         await page.screenshot({ path: `${SHOTS}/${locale}-${scheme}-${name}.png`, fullPage: true });
         noFaults(faults);
-        await close();
       });
     }
   }
 }
 
-test("the language can be switched, and nothing of the other is left", async () => {
-  const { page, faults, close } = await open(browser, gateway, { locale: "en-US" });
+test("the language can be switched, and nothing of the other is left", async (t) => {
+  const { page, faults } = await open(t, browser, gateway, { locale: "en-US" });
   await state(page, "Live");
   const said = () =>
     page.$$eval("[data-t]:not(#language)", (all) => all.map((one) => [one.dataset.t, one.textContent]));
@@ -92,7 +91,6 @@ test("the language can be switched, and nothing of the other is left", async () 
   await page.reload();
   await state(page, "运行中");
   noFaults(faults);
-  await close();
 });
 
 test("every word is there in both languages", () => {
@@ -103,8 +101,8 @@ test("every word is there in both languages", () => {
   }
 });
 
-test("the theme follows the system until it is chosen", async () => {
-  const { page, faults, close } = await open(browser, gateway, { scheme: "light" });
+test("the theme follows the system until it is chosen", async (t) => {
+  const { page, faults } = await open(t, browser, gateway, { scheme: "light" });
   await state(page, "Live");
   const light = await background(page);
   await page.emulateMedia({ colorScheme: "dark" });
@@ -115,5 +113,4 @@ test("the theme follows the system until it is chosen", async () => {
   await page.reload();
   assert.equal(await background(page), light, "the choice is kept");
   noFaults(faults);
-  await close();
 });

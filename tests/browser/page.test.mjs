@@ -19,8 +19,8 @@ function piecesOf(raw, field) {
 
 const count = (page, selector) => page.locator(selector).count();
 
-test("each thinking mode shows its thinking and its answer, and the raw events beside them", async () => {
-  const { page, faults, close } = await open(browser, gateway);
+test("each thinking mode shows its thinking and its answer, and the raw events beside them", async (t) => {
+  const { page, faults } = await open(t, browser, gateway);
   await state(page, "Live");
 
   const think = await ask(page, "think", "How do tides work?");
@@ -48,11 +48,10 @@ test("each thinking mode shows its thinking and its answer, and the raw events b
     assert.equal(complaint, "");
   }
   noFaults(faults);
-  await close();
 });
 
-test("the charts move, and a page that comes later knows the past", async () => {
-  const { page, faults, close } = await open(browser, gateway);
+test("the charts move, and a page that comes later knows the past", async (t) => {
+  const { page, faults } = await open(t, browser, gateway);
   await state(page, "Live");
   await page.waitForFunction(() => document.querySelectorAll("#chart-first circle").length >= 4);
   assert.equal(await count(page, "#last tbody tr"), 4);
@@ -78,11 +77,10 @@ test("the charts move, and a page that comes later knows the past", async () => 
   await page.waitForFunction(() => document.querySelectorAll("#last tbody tr").length === 5);
   await page.waitForFunction(() => document.querySelectorAll("#chart-first circle").length >= 5);
   noFaults(faults);
-  await close();
 });
 
-test("a wrong key is told, counted as the client's error, and the next question works", async () => {
-  const { page, faults, close } = await open(browser, gateway);
+test("a wrong key is told, counted as the client's error, and the next question works", async (t) => {
+  const { page, faults } = await open(t, browser, gateway);
   await state(page, "Live");
   const refused = await ask(page, "reasoning", "Who am I?", "not-a-key");
   assert.match(refused.complaint, /^401: The API key is not valid/);
@@ -103,22 +101,20 @@ test("a wrong key is told, counted as the client's error, and the next question 
     faults.every((fault) => /status of 401/.test(fault)),
     String(faults),
   );
-  await close();
 });
 
-test("what a model says is text, never markup", async () => {
-  const { page, faults, close } = await open(browser, gateway);
+test("what a model says is text, never markup", async (t) => {
+  const { page, faults } = await open(t, browser, gateway);
   await state(page, "Live");
   const evil = "<img src=x onerror=alert(1)><script>1</script>";
   const { answer } = await ask(page, "strip", evil);
   assert.ok(answer.includes(evil), answer);
   assert.equal(await count(page, "#said img, #said script, #raw img, #raw script"), 0);
   noFaults(faults);
-  await close();
 });
 
-test("an answer can be stopped, and its slot comes back", async () => {
-  const { page, faults, close } = await open(browser, gateway);
+test("an answer can be stopped, and its slot comes back", async (t) => {
+  const { page, faults } = await open(t, browser, gateway);
   await state(page, "Live");
   await page.fill("#key", KEY);
   await page.fill("#message", "Tell me much");
@@ -132,11 +128,10 @@ test("an answer can be stopped, and its slot comes back", async () => {
   );
   await page.waitForFunction(() => document.querySelector("#last tbody tr").textContent.includes("499"));
   noFaults(faults);
-  await close();
 });
 
-test("keys stay in the tab, and a new chat forgets the old one", async () => {
-  const { page, close } = await open(browser, gateway);
+test("keys stay in the tab, and a new chat forgets the old one", async (t) => {
+  const { page } = await open(t, browser, gateway);
   await state(page, "Live");
   await ask(page, "strip", "Hello");
   await page.click("#new-chat");
@@ -152,11 +147,10 @@ test("keys stay in the tab, and a new chat forgets the old one", async () => {
   );
   await page.reload();
   assert.equal(await page.inputValue("#key"), KEY, "the tab still has it");
-  await close();
 });
 
-test("the keyboard reaches the charts and moves through time", async () => {
-  const { page, faults, close } = await open(browser, gateway);
+test("the keyboard reaches the charts and moves through time", async (t) => {
+  const { page, faults } = await open(t, browser, gateway);
   await state(page, "Live");
   await page.waitForSelector("#chart-requests rect", { state: "attached" });
   await page.focus("#chart-requests svg");
@@ -166,12 +160,12 @@ test("the keyboard reaches the charts and moves through time", async () => {
   await page.keyboard.press("Tab");
   assert.equal(await count(page, "#chart-requests .cursor"), 0);
   noFaults(faults);
-  await close();
 });
 
-test("with an ADMIN_KEY the numbers need it, and it is in no address", async () => {
+test("with an ADMIN_KEY the numbers need it, and it is in no address", async (t) => {
   const guarded = await demo({ ADMIN_KEY: "an-admin-key-0001" });
-  const { page, faults, close } = await open(browser, guarded);
+  t.after(guarded.stop);
+  const { page, faults } = await open(t, browser, guarded);
   await page.waitForSelector("#lock", { state: "visible" });
   await state(page, "Key needed");
   await page.fill("#admin-key", "wrong");
@@ -189,19 +183,16 @@ test("with an ADMIN_KEY the numbers need it, and it is in no address", async () 
     faults.every((fault) => /status of 401/.test(fault)),
     String(faults),
   );
-  await close();
-  guarded.stop();
 });
 
-test("the page says when the gateway is gone, and follows the next one", async () => {
+test("the page says when the gateway is gone, and follows the next one", async (t) => {
   const first = await demo();
-  const { page, close } = await open(browser, first);
+  const { page } = await open(t, browser, first);
   await state(page, "Live");
   first.stop();
   assert.equal(await first.ended, 0, "a watcher holds up no stop");
   await state(page, "again in");
   const second = await demo({ PORT: new URL(first.url).port });
+  t.after(second.stop);
   await state(page, "Live");
-  await close();
-  second.stop();
 });

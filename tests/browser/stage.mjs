@@ -42,10 +42,10 @@ export function browse() {
 }
 
 /**
- * Opens the page of a gateway in a fresh profile. `faults` gets what the console complains of, what
+ * Opens the page of a gateway in a fresh profile, for one test. `faults` gets what the console complains of, what
  * is thrown, what the content security policy forbids, and requests to anyone else.
  */
-export async function open(browser, gateway, options = {}) {
+export async function open(t, browser, gateway, options = {}) {
   const { size = WIDE, scheme = "light", locale = "en-US" } = options;
   const context = await browser.newContext({
     viewport: size,
@@ -53,6 +53,7 @@ export async function open(browser, gateway, options = {}) {
     locale,
     reducedMotion: "reduce",
   });
+  t.after(() => context.close());
   context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   const faults = [];
@@ -69,7 +70,7 @@ export async function open(browser, gateway, options = {}) {
     );
   });
   await page.goto(`${gateway.url}/dashboard`);
-  return { page, faults, close: () => context.close() };
+  return { page, faults };
 }
 
 /** Waits until the state at the top says this. */
