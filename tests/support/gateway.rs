@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use z2api_config::{Config, Flags};
 use z2api_observability::{LogGuard, LogSink, MemoryLog};
-use z2api_server::{App, Ended, bind, serve};
+use z2api_server::{App, Ended, MemorySource, bind, serve};
 use z2api_upstream_sim::{Plan, Sim};
 use z2api_wire::event::Dialect;
 
@@ -46,12 +46,22 @@ impl Gateway {
 
     /// Starts one with variables of its own.
     pub async fn with(dialect: Dialect, plan: impl Plan, variables: &[(&str, &str)]) -> Self {
+        Self::with_memory(dialect, plan, variables, None).await
+    }
+
+    /// Starts one that takes `memory`'s word for how much is used.
+    pub async fn with_memory(
+        dialect: Dialect,
+        plan: impl Plan,
+        variables: &[(&str, &str)],
+        memory: Option<MemorySource>,
+    ) -> Self {
         let sim = Sim::start(plan).await.expect("a simulated upstream");
         let config = config(dialect, &sim, variables);
         let (sink, log, guard) = LogSink::memory();
         let listener = bind(config.listen).expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let app = App::build(config, sink, None).expect("a gateway");
+        let app = App::build_with(config, sink, None, memory).expect("a gateway");
         let (stop, mut stopped) = mpsc::unbounded_channel();
         let stops = stream::poll_fn(move |cx| stopped.poll_recv(cx));
         let served = tokio::spawn(serve(listener, app.clone(), stops));

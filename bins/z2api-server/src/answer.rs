@@ -43,7 +43,7 @@ pub(crate) struct Answer<E> {
     record: Option<RequestRecord>,
     /// Of the upstream, since the client last got something.
     events: u64,
-    _slot: Slot,
+    slot: Slot,
 }
 
 /// Where the events come from.
@@ -82,11 +82,11 @@ impl<E: Encoder> Answer<E> {
             encoder,
             buffer: live.limits.stream_buffer,
             heartbeat: live.limits.heartbeat.map(beat),
-            cut: cut(app, live.limits.hold),
+            cut: cut(app, live.limits.hold, &slot),
             kept: live.log.answers.then(String::new),
             record: Some(record),
+            slot,
             events: 0,
-            _slot: slot,
         }
     }
 
@@ -162,7 +162,22 @@ impl<E: Encoder + Send> Frames for Answer<E> {
         matches!(self.upstream, Upstream::Over) && self.encoder.is_empty()
     }
 
+    /// Whatever broke may have been half-way through a chunk: what has not gone out does not. The
+    /// transform is not asked again.
+    fn broke(&mut self) {
+        drop(self.encoder.take());
+        let error = ApiError::panicked();
+        self.encoder.error(error.status.as_u16(), &error.object());
+        if let Some(record) = &mut self.record {
+            record.fail(error.failure());
+        }
+        self.upstream = Upstream::Over;
+    }
+
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.slot.listed.must_end() && !matches!(self.upstream, Upstream::Over) {
+            self.fail(&ApiError::out_of_memory());
+        }
         let clock = self.record.as_ref().and_then(RequestRecord::clock);
         self.fill(cx);
         if self.encoder.is_empty() && !matches!(self.upstream, Upstream::Over) {
@@ -172,6 +187,7 @@ impl<E: Encoder + Send> Frames for Answer<E> {
             return Poll::Ready(None);
         }
         let bytes = self.encoder.take();
+        self.slot.listed.grows(bytes.len() as u64);
         if let Some(record) = &mut self.record {
             record.frame(bytes.len() as u64, std::mem::take(&mut self.events), clock);
         }
@@ -197,13 +213,15 @@ impl<E> std::fmt::Debug for Answer<E> {
 }
 
 /// Resolves when the request has held its slot for too long, or the gateway must go.
-fn cut(app: &Arc<App>, hold: Duration) -> Cut {
+fn cut(app: &Arc<App>, hold: Duration, slot: &Slot) -> Cut {
+    let told_to_end = slot.listed.told();
     let mut out_of_time = app.out_of_time.subscribe();
     let held_too_long = sleep_until(Instant::now() + hold);
     Box::pin(async move {
         tokio::select! {
             () = held_too_long => ApiError::held_too_long(),
             _ = out_of_time.wait_for(|over| *over) => ApiError::shutting_down(),
+            () = told_to_end => ApiError::out_of_memory(),
         }
     })
 }

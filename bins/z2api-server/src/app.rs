@@ -14,7 +14,7 @@ use z2api_upstream_client::{Client, SettingsError, TokenState};
 use crate::connection::{Caps, Descriptors, Gate, Place};
 use crate::dashboard::MAX_WATCHERS;
 use crate::live::Live;
-use crate::memory::Memory;
+use crate::memory::{Memory, MemorySource, Rung};
 use crate::responses_store::ResponseStore;
 
 /// The gateway without its listener. Shared by all connections.
@@ -63,11 +63,27 @@ impl App {
         log: LogSink,
         log_filter: Option<LogFilter>,
     ) -> Result<Arc<Self>, BuildError> {
+        Self::build_with(config, log, log_filter, None)
+    }
+
+    /// As [`App::build`], with word of memory from elsewhere than the system.
+    ///
+    /// # Errors
+    /// [`BuildError`] for settings that no upstream client can have.
+    pub fn build_with(
+        config: Config,
+        log: LogSink,
+        log_filter: Option<LogFilter>,
+        memory: Option<MemorySource>,
+    ) -> Result<Arc<Self>, BuildError> {
+        let admission = Admission::new(config.admission);
+        let responses = Arc::new(ResponseStore::new(config.limits.responses));
+        let live = Live::new(config, None)?;
         Ok(Arc::new(Self {
-            admission: Admission::new(config.admission),
-            memory: Memory::default(),
-            responses: Arc::new(ResponseStore::new(config.limits.responses)),
-            live: ArcSwap::from_pointee(Live::new(config, None)?),
+            admission,
+            memory: Memory::new(memory, live.limits.memory),
+            responses,
+            live: ArcSwap::from_pointee(live),
             counters: Arc::new(Counters::default()),
             log,
             log_filter,
@@ -143,7 +159,8 @@ impl App {
     pub(crate) fn place_for(&self, address: IpAddr) -> Option<Place> {
         let address = address.to_canonical();
         let exempt = address.is_loopback() || self.live().trusts(&address);
-        self.gate.enter(address, self.caps(), exempt)
+        let closed = self.memory.rung() >= Rung::Closed;
+        self.gate.enter(address, self.caps(), exempt, closed)
     }
 
     /// A line about what the limit of open files allows.
@@ -163,7 +180,7 @@ impl App {
         if self.stopping.load(Relaxed) {
             return Some("stopping");
         }
-        if self.memory.is_short(live.limits.memory) {
+        if self.memory.is_short() {
             return Some("out_of_memory");
         }
         (!live.client.has_token()).then_some("no_usable_token")

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -30,6 +31,9 @@ pub(crate) enum Body {
 pub(crate) trait Frames: Debug + Send {
     /// The next bytes, or None after the last.
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
+
+    /// A panic came out of [`Frames::poll_bytes`]. What follows tells so, and ends.
+    fn broke(&mut self);
 
     /// Whether the last bytes have been taken.
     fn is_over(&self) -> bool;
@@ -84,7 +88,9 @@ impl http_body::Body for Body {
                 let bytes = std::mem::take(&mut body.bytes);
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
-            Self::Stream(answer) => answer.poll_bytes(cx).map(|b| b.map(|b| Ok(Frame::data(b)))),
+            Self::Stream(answer) => {
+                poll_caught(answer.as_mut(), cx).map(|bytes| bytes.map(|b| Ok(Frame::data(b))))
+            }
         }
     }
 
@@ -101,6 +107,18 @@ impl http_body::Body for Body {
             Self::Stream(_) => SizeHint::default(),
         }
     }
+}
+
+/// A panic costs this answer, not the connection's task with all that runs in it. The state that a
+/// panic leaves behind is not used any more, except to say so.
+fn poll_caught(frames: &mut dyn Frames, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    let poll = |frames: &mut dyn Frames, cx: &mut Context<'_>| {
+        catch_unwind(AssertUnwindSafe(|| frames.poll_bytes(cx)))
+    };
+    poll(frames, cx).unwrap_or_else(|_| {
+        let told = catch_unwind(AssertUnwindSafe(|| frames.broke()));
+        told.and_then(|()| poll(frames, cx)).unwrap_or(Poll::Ready(None))
+    })
 }
 
 /// An answer without a body.

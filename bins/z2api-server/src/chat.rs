@@ -17,8 +17,10 @@ use crate::api::Api;
 use crate::app::App;
 use crate::body::{Body, Response, json_bytes};
 use crate::error::ApiError;
+use crate::faults::Fault;
 use crate::feedback::Feedback;
 use crate::live::Live;
+use crate::panics::caught;
 use crate::question::{Question, ask};
 use crate::service::refuse_with;
 use crate::slot::Slot;
@@ -32,17 +34,29 @@ pub(crate) async fn complete<A: Api>(
     mut record: RequestRecord,
 ) -> Response {
     record.counted();
+    caught(answer::<A>(app, live, request, record), A::error).await
+}
+
+async fn answer<A: Api>(
+    app: &Arc<App>,
+    live: Arc<Live>,
+    request: Request<Incoming>,
+    mut record: RequestRecord,
+) -> Response {
+    let fault = Fault::wanted(request.headers());
     let (mut question, share) = match ask::<A>(app, &live, request, &mut record).await {
         Ok(asked) => asked,
         Err(error) => return refuse::<A>(record, &error),
     };
     let waited = Instant::now();
     let of_model = live.models.get(&question.id.model).and_then(|model| live.limit_of(model));
-    let slot = match Slot::take(share, of_model, &question.caller).await {
+    let listed = app.memory.enlist(question.size as u64);
+    let slot = match Slot::take(share, of_model, &question.caller, listed).await {
         Ok(slot) => slot,
         Err(rejected) => return refuse::<A>(record, &rejected.into()),
     };
     record.queued(waited.elapsed());
+    fault.in_handler();
     let ignored = question.ignored.take();
     let mut response = if question.stream {
         stream(app, &live, question, slot, record).await
@@ -52,7 +66,7 @@ pub(crate) async fn complete<A: Api>(
     if let Some(ignored) = ignored {
         response.headers_mut().insert("x-z2api-ignored", ignored);
     }
-    response
+    fault.in_stream(response)
 }
 
 /// The answer as a stream. Its head waits for the upstream's first event, so that a refusal has
@@ -65,9 +79,13 @@ async fn stream<A: Api>(
     slot: Slot,
     record: RequestRecord,
 ) -> Response {
-    let Question { api, chat, options, id, feedback, .. } = question;
+    let Question { api, chat, options, id, feedback, lease, .. } = question;
     let client = live.client.clone();
-    let mut opening: Opening = Box::pin(async move { feedback.ask(&client, &chat).await });
+    let mut opening: Opening = Box::pin(async move {
+        // Once the request has been sent it is not held any more.
+        let _room = lease;
+        feedback.ask(&client, &chat).await
+    });
     let opened = match live.limits.heartbeat {
         None => Some(opening.as_mut().await),
         Some(patience) => tokio::select! {
@@ -105,7 +123,8 @@ async fn whole<A: Api>(
 ) -> Response {
     let deadline = Instant::now() + live.limits.request.min(live.limits.hold);
     let mut out_of_time = app.out_of_time.subscribe();
-    let Question { api, chat, options, id, feedback, .. } = question;
+    let Question { api, chat, options, id, feedback, lease: _room, .. } = question;
+    let told_to_end = slot.listed.told();
     let (mut transform, mut fold) = (Transform::new(options), Fold::default());
     let mut kept = live.log.answers.then(String::new);
     let mut tee = Tee { sink: &mut fold, kept: kept.as_mut() };
@@ -115,6 +134,7 @@ async fn whole<A: Api>(
             gather(&live.client, &feedback, &chat, &mut transform, &mut tee, &mut record),
         ) => folded.unwrap_or_else(|_| Err(ApiError::too_slow())),
         _ = out_of_time.wait_for(|over| *over) => Err(ApiError::shutting_down()),
+        () = told_to_end => Err(ApiError::out_of_memory()),
     };
     if let Err(error) = outcome {
         return refuse::<A>(record, &error);

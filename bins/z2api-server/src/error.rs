@@ -194,6 +194,15 @@ impl ApiError {
         Self::busy("too_many_watchers", message, DEFAULT_WAIT)
     }
 
+    /// A body for which there is no room even when nothing else is there.
+    pub(crate) fn body_beyond_memory(largest: u64) -> Self {
+        let message = format!(
+            "The request body is larger than {} KiB, for which there is memory (MEMORY_LIMIT_MB).",
+            largest / 1024
+        );
+        Self::request(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
+    }
+
     pub(crate) fn shutting_down() -> Self {
         let message = "The gateway is shutting down.";
         Self::busy("server_shutting_down", message, DEFAULT_WAIT)
@@ -238,6 +247,15 @@ impl ApiError {
     pub(crate) fn internal() -> Self {
         let message = "Something went wrong within the gateway.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error", message)
+    }
+
+    /// A fault of ours, of which the panic hook has told where.
+    pub(crate) fn panicked() -> Self {
+        Self {
+            log_kind: "panic",
+            log: Some("a panic within the gateway".into()),
+            ..Self::internal()
+        }
     }
 
     /// What the log says: never what the upstream said about the request.

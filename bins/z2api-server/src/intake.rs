@@ -14,6 +14,7 @@ use z2api_wire::json;
 
 use crate::error::ApiError;
 use crate::live::Live;
+use crate::memory::{Lease, Memory};
 
 /// How long a body may take before it must come at the least rate.
 const FREE: Duration = Duration::from_secs(5);
@@ -24,8 +25,13 @@ const AT_ONCE: u64 = 256 * 1024;
 /// Parsing more than this would hold up other requests of the same thread, in bytes.
 const PARSE_ELSEWHERE: usize = 256 * 1024;
 
-/// Reads the body, which may be only so large and take only so long.
-pub(crate) async fn read(request: Request<Incoming>, live: &Live) -> Result<Bytes, ApiError> {
+/// Reads the body, which may be only so large and take only so long. There is room for it, and for
+/// what is made of it, before it is read.
+pub(crate) async fn read(
+    request: Request<Incoming>,
+    live: &Live,
+    memory: &Memory,
+) -> Result<(Bytes, Lease), ApiError> {
     let (limit, time) = (live.limits.body, live.peers.body);
     check_encoding(request.headers())?;
     check_type(request.headers())?;
@@ -34,6 +40,7 @@ pub(crate) async fn read(request: Request<Incoming>, live: &Live) -> Result<Byte
     if expected > limit as u64 {
         return Err(ApiError::body_too_large(limit));
     }
+    let mut lease = memory.lease(expected)?;
     // One growing buffer: a body of many small parts must not cost more than its bytes.
     let mut whole = BytesMut::with_capacity(expected.min(AT_ONCE) as usize);
     let begun = Instant::now();
@@ -45,10 +52,11 @@ pub(crate) async fn read(request: Request<Incoming>, live: &Live) -> Result<Byte
                 if data.len() > limit - whole.len() {
                     return Err(ApiError::body_too_large(limit));
                 }
+                lease.cover((whole.len() + data.len()) as u64)?;
                 whole.extend_from_slice(&data);
             }
             Ok(Some(Err(_))) => return Err(ApiError::broken_body()),
-            Ok(None) => return Ok(whole.freeze()),
+            Ok(None) => return Ok((whole.freeze(), lease)),
             Err(_) => return Err(ApiError::slow_body(time)),
         }
     }

@@ -29,6 +29,7 @@ async fn run(cli: Cli, mut config: Config) -> Result<ExitCode, Box<dyn std::erro
     let (log, _flushed_at_the_end) = LogSink::stdout(config.log.format);
     let (subscriber, filter) = subscriber(log.clone(), &config.log.filter)?;
     tracing::subscriber::set_global_default(subscriber)?;
+    z2api_server::log_panics();
     let (stops, hangups) = signals()?;
     let demo = if cli.demo { Some(Demo::start(&mut config).await?) } else { None };
     let listener = listen(config.listen)?;

@@ -21,6 +21,7 @@ use crate::error::ApiError;
 use crate::feedback::Feedback;
 use crate::intake;
 use crate::live::Live;
+use crate::memory::Lease;
 use crate::service::user_agent;
 use crate::tee::MAX_KEPT;
 
@@ -35,6 +36,10 @@ pub(crate) struct Question<A> {
     pub(crate) ignored: Option<HeaderValue>,
     pub(crate) caller: z2api_admission::Caller,
     pub(crate) feedback: Feedback,
+    /// Room for all of this.
+    pub(crate) lease: Lease,
+    /// Bytes of the body.
+    pub(crate) size: usize,
 }
 
 /// Everything before the request may cost something: who asks, whether there is room, and what
@@ -52,11 +57,11 @@ pub(crate) async fn ask<A: Api>(
     };
     record.key(caller.masked(), caller.name());
     let share = app.admission.share(&caller.in_admission())?;
-    if app.memory.is_short(live.limits.memory) {
+    if app.memory.is_short() {
         return Err(ApiError::out_of_memory());
     }
     let headers = request.headers().clone();
-    let body = intake::read(request, live).await?;
+    let (body, lease) = intake::read(request, live, &app.memory).await?;
     let size = body.len();
     let asker = Asker { caller: &caller, store: &app.responses };
     let (request, api) = A::read(intake::parse(body).await?, &asker)?;
@@ -83,7 +88,9 @@ pub(crate) async fn ask<A: Api>(
     let ignored = header_of(&ignored);
     let feedback = Feedback::new(&app.admission, record, &id.model, size);
     let caller = caller.in_admission();
-    Ok((Question { api, chat, options, id, stream, ignored, caller, feedback }, share))
+    let question =
+        Question { api, chat, options, id, stream, ignored, caller, feedback, lease, size };
+    Ok((question, share))
 }
 
 fn asked(

@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use crate::app::App;
 use crate::connection::{self, Door, LAST_WORDS, turn_away};
 use crate::listener::Listener;
+use crate::memory::watch_memory;
 use crate::status::Status;
 
 /// How often the status is logged.
@@ -50,6 +51,7 @@ pub async fn serve(listener: Listener, app: Arc<App>, stops: impl Stream<Item = 
     // Ended with the set, when this returns.
     let mut chores = JoinSet::new();
     chores.spawn(tell_status(app.clone()));
+    chores.spawn(watch_memory(app.clone()));
     let mut stops = pin!(stops.fuse());
     let draining = watch::Sender::new(false);
     let mut server = Server { app, draining, connections: JoinSet::new() };

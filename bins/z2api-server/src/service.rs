@@ -17,6 +17,7 @@ use crate::body::{Response, empty};
 use crate::connection::{Peer, Standing, check_request};
 use crate::cors::Cors;
 use crate::error::ApiError;
+use crate::panics::caught;
 use crate::route::Route;
 use crate::{chat, info};
 
@@ -27,7 +28,7 @@ pub(crate) async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>
     let origin = request.headers().get(ORIGIN).cloned();
     // The name that Anthropic's clients read.
     let for_anthropic = Route::of(request.uri().path()).is_some_and(|route| route.is_anthropics());
-    let mut response = route(&app, peer, id.clone(), request).await;
+    let mut response = caught(route(&app, peer, id.clone(), request), ApiError::body).await;
     let headers = response.headers_mut();
     app.live().cors.apply(origin.as_ref(), headers);
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
@@ -63,7 +64,11 @@ async fn route(app: &Arc<App>, peer: Peer, id: RequestId, request: Request<Incom
     };
     record.route(route.name());
     if peer.standing == Standing::Crowded && !route.is_about_us() {
-        let error = ApiError::too_many_connections();
+        let error = if app.memory.is_short() {
+            ApiError::out_of_memory()
+        } else {
+            ApiError::too_many_connections()
+        };
         let body = if route.is_anthropics() { Messages::error(&error) } else { error.body() };
         return refuse_with(record, &error, body);
     }
@@ -82,7 +87,7 @@ async fn route(app: &Arc<App>, peer: Peer, id: RequestId, request: Request<Incom
             either(record, forget(&live, &app.responses, request.headers(), id))
         }
         Route::Messages if post => chat::complete::<Messages>(app, live, request, record).await,
-        Route::CountTokens if post => match count_tokens(&live, request, &mut record).await {
+        Route::CountTokens if post => match count_tokens(app, &live, request, &mut record).await {
             Ok(response) => whole(record, response),
             Err(error) => refuse_with(record, &error, Messages::error(&error)),
         },

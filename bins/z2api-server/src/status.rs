@@ -33,6 +33,10 @@ pub(crate) struct Status {
     breaker: Breaker,
     tokens: Vec<Token>,
     models: Vec<OfModel>,
+    /// How far memory is used, and so what is done about it.
+    memory_state: &'static str,
+    /// Set aside for request bodies.
+    memory_reserved_mb: u64,
 }
 
 /// A line of the log.
@@ -115,6 +119,8 @@ impl Status {
             breaker: Breaker::new(live.client.breaker()),
             tokens: live.client.tokens().into_iter().map(Token::new).collect(),
             models: live.models.iter().map(|model| OfModel::new(live, model)).collect(),
+            memory_state: app.memory.rung().as_str(),
+            memory_reserved_mb: app.memory.reserved().div_ceil(MIB),
         }
     }
 

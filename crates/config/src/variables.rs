@@ -121,7 +121,7 @@ pub const VARIABLES: &[Variable] = &[
     v(
         "MEMORY_LIMIT_MB",
         "2048",
-        "Resident memory, in MiB, above which new chat requests are refused with 503. Never more than the control group allows.",
+        "Resident memory to keep below, in MiB; never more than the control group allows. At 75 % of it idle connections are closed, at 85 % new chat requests are refused with 503, at 92 % new connections, and at 97 % the largest requests are ended. Request bodies are let in while nine times their size fits into three fifths of it.",
     ),
     v("MAX_BODY_MB", "32", "The largest request body, in MiB."),
     v(

@@ -1,11 +1,64 @@
 //! How much memory the process holds.
 
+/// How much memory is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryReading {
+    /// Resident in the process, in bytes. 0 where the system does not tell it.
+    pub resident: u64,
+    /// Of the process's control group; None without a limit.
+    pub group: Option<GroupMemory>,
+}
+
+/// How much memory a control group uses, and may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupMemory {
+    /// In bytes; without what the kernel can take back at once (inactive files).
+    pub used: u64,
+    /// In bytes. Beyond it, the kernel ends a process of the group.
+    pub limit: u64,
+}
+
+/// Reads how much memory is used now: `/proc/self/status`, and the control group that has a limit.
+pub fn memory_reading() -> MemoryReading {
+    MemoryReading { resident: resident_memory().unwrap_or(0), group: group_memory() }
+}
+
 /// Resident memory in bytes; None where the system does not tell it in `/proc/self/status`.
-pub fn resident_memory() -> Option<u64> {
+fn resident_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
+}
+
+/// Of the group that is nearest its limit.
+fn group_memory() -> Option<GroupMemory> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let with_limits = limit_files(&groups).into_iter().filter_map(|path| {
+        let limit = limit_in(&std::fs::read_to_string(&path).ok()?)?;
+        let folder = path.rsplit_once('/')?.0;
+        Some(GroupMemory { used: used_in(folder)?, limit })
+    });
+    with_limits.max_by(|a, b| part(a).total_cmp(&part(b)))
+}
+
+fn part(group: &GroupMemory) -> f64 {
+    group.used as f64 / group.limit.max(1) as f64
+}
+
+/// What a group uses, by the files of version 2 or 1 in its folder.
+fn used_in(folder: &str) -> Option<u64> {
+    let read = |name: &str| std::fs::read_to_string(format!("{folder}/{name}")).ok();
+    let used: u64 =
+        read("memory.current").or_else(|| read("memory.usage_in_bytes"))?.trim().parse().ok()?;
+    let back = read("memory.stat").map_or(0, |stat| inactive_files(&stat));
+    Some(used.saturating_sub(back))
+}
+
+fn inactive_files(stat: &str) -> u64 {
+    let value =
+        |name: &str| stat.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    value("total_inactive_file ").or_else(|| value("inactive_file ")).unwrap_or(0)
 }
 
 /// The most memory that the process's control group allows, in bytes; None without a limit.
@@ -58,7 +111,18 @@ mod tests {
 
     #[test]
     fn a_process_has_some_memory() {
-        assert!(resident_memory().unwrap() > 100_000);
+        assert!(memory_reading().resident > 100_000);
+    }
+
+    #[test]
+    fn what_the_kernel_can_take_back_does_not_count() {
+        let folder = std::env::temp_dir().join(format!("z2api-group-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("memory.current"), "1000\n").unwrap();
+        std::fs::write(folder.join("memory.stat"), "anon 1\ninactive_file 300\n").unwrap();
+        assert_eq!(used_in(folder.to_str().unwrap()), Some(700));
+        std::fs::remove_dir_all(folder).unwrap();
+        assert_eq!(inactive_files("inactive_file 1\ntotal_inactive_file 9\n"), 9);
     }
 
     #[test]

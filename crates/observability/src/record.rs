@@ -390,7 +390,7 @@ impl End<'_> {
 
 impl Drop for RequestRecord {
     fn drop(&mut self) {
-        let failed = self.failed.take();
+        let failed = self.failed.take().or_else(|| std::thread::panicking().then(panicked));
         let end = self.end(failed.as_ref());
         let tries = self.tries.clone();
         let noted = tries.lock();
@@ -418,6 +418,12 @@ impl Drop for RequestRecord {
         });
         self.response_line(&end, &noted);
     }
+}
+
+/// Whoever held the record was at fault, and cannot say so any more.
+fn panicked() -> Failure {
+    let text = "a panic within the gateway".to_owned();
+    Failure { status: 500, kind: "panic", owner: Owner::Gateway, text }
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -13,6 +13,7 @@ use z2api_wire::anthropic::request::MessagesRequest;
 use z2api_wire::openai::request::ChatRequest;
 
 use crate::api::{Api, Asker};
+use crate::app::App;
 use crate::body::{Response, json};
 use crate::error::ApiError;
 use crate::intake;
@@ -55,6 +56,7 @@ impl Api for Messages {
 
 /// Estimates the tokens of a request. Asks nobody, and takes no slot.
 pub(crate) async fn count_tokens(
+    app: &App,
     live: &Live,
     request: Request<Incoming>,
     record: &mut RequestRecord,
@@ -64,7 +66,7 @@ pub(crate) async fn count_tokens(
         input_tokens: u64,
     }
     let _caller = live.keys.check_either(request.headers())?;
-    let body = intake::read(request, live).await?;
+    let (body, _room) = intake::read(request, live, &app.memory).await?;
     let request: MessagesRequest = intake::parse(body).await?;
     let model = live.models.get(&request.model);
     let model = model.ok_or_else(|| ApiError::unknown_model(&request.model))?;

@@ -17,6 +17,7 @@ use super::gate::Standing;
 use super::watch::Watch;
 use crate::app::App;
 use crate::body::Body;
+use crate::memory::Rung;
 use crate::service;
 
 /// Whose connection it is.
@@ -65,6 +66,7 @@ pub(crate) async fn exchange(
     } else if ambiguous
         || peer.standing == Standing::Crowded
         || app.stopping.load(Relaxed)
+        || app.memory.rung() >= Rung::Tight
         || leaves_body_unread(response.status())
         || ends_with_connection(version, &response)
     {

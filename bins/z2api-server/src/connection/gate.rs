@@ -25,6 +25,7 @@ pub(crate) struct Gate {
 #[derive(Debug, Default)]
 struct Counts {
     all: usize,
+    crowded: usize,
     by_address: HashMap<IpAddr, usize>,
 }
 
@@ -47,12 +48,13 @@ pub(crate) struct Place {
 
 impl Gate {
     /// A place for a connection from `address`; none where not even the reserve has one.
-    /// `exempt`: its address has no limit of its own.
+    /// `exempt`: its address has no limit of its own. `closed`: only the reserve is open.
     pub(crate) fn enter(
         self: &Arc<Self>,
         address: IpAddr,
         caps: Caps,
         exempt: bool,
+        closed: bool,
     ) -> Option<Place> {
         let address = network_of(address);
         let mut counts = self.counts();
@@ -63,8 +65,13 @@ impl Gate {
         if !exempt && of_address >= caps.per_address.saturating_add(RESERVE) {
             return None;
         }
-        let crowded = counts.all >= caps.all || (!exempt && of_address >= caps.per_address);
+        let crowded =
+            closed || counts.all >= caps.all || (!exempt && of_address >= caps.per_address);
+        if closed && counts.crowded >= RESERVE {
+            return None;
+        }
         counts.all += 1;
+        counts.crowded += usize::from(crowded);
         *counts.by_address.entry(address).or_default() += 1;
         drop(counts);
         let standing = if crowded { Standing::Crowded } else { Standing::Full };
@@ -85,6 +92,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.gate.counts();
         counts.all -= 1;
+        counts.crowded -= usize::from(self.standing == Standing::Crowded);
         if let Some(of_address) = counts.by_address.get_mut(&self.address) {
             *of_address -= 1;
             if *of_address == 0 {
@@ -117,7 +125,7 @@ mod tests {
     fn beyond_the_limit_is_a_reserve_and_beyond_the_reserve_is_nothing() {
         let gate = Arc::new(Gate::default());
         let caps = Caps { all: 2, per_address: 9 };
-        let enter = || gate.enter(IpAddr::from([1, 2, 3, 4]), caps, true);
+        let enter = || gate.enter(IpAddr::from([1, 2, 3, 4]), caps, true, false);
         let mut places: Vec<_> = (0..2 + RESERVE).map(|_| enter()).collect();
         assert_eq!(standing(&places[1]), Some(Standing::Full));
         assert!(places[2..].iter().all(|place| standing(place) == Some(Standing::Crowded)));
@@ -129,15 +137,32 @@ mod tests {
     }
 
     #[test]
+    fn when_it_is_closed_only_the_reserve_is_open() {
+        let gate = Arc::new(Gate::default());
+        let caps = Caps { all: 1000, per_address: 1000 };
+        let enter = |closed| gate.enter(IpAddr::from([1, 2, 3, 4]), caps, true, closed);
+        let mut places: Vec<_> = (0..RESERVE + 9).map(|_| enter(false)).collect();
+        places.extend((0..RESERVE).map(|_| enter(true)));
+        assert_eq!(standing(&places[RESERVE + 9]), Some(Standing::Crowded));
+        assert!(places.iter().all(Option::is_some) && enter(true).is_none());
+        assert_eq!(standing(&enter(false)), Some(Standing::Full));
+        places.pop();
+        assert!(enter(true).is_some());
+    }
+
+    #[test]
     fn an_address_has_a_limit_of_its_own_unless_it_is_exempt() {
         let gate = Arc::new(Gate::default());
         let caps = Caps { all: 1000, per_address: 1 };
         let one = IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, 1]);
         let same_network = IpAddr::from([0x2001, 0xdb8, 0, 1, 9, 9, 9, 9]);
         let other = IpAddr::from([0x2001, 0xdb8, 0, 2, 0, 0, 0, 1]);
-        let _held = gate.enter(one, caps, false);
-        assert_eq!(standing(&gate.enter(same_network, caps, false)), Some(Standing::Crowded));
-        assert_eq!(standing(&gate.enter(same_network, caps, true)), Some(Standing::Full));
-        assert_eq!(standing(&gate.enter(other, caps, false)), Some(Standing::Full));
+        let _held = gate.enter(one, caps, false, false);
+        assert_eq!(
+            standing(&gate.enter(same_network, caps, false, false)),
+            Some(Standing::Crowded)
+        );
+        assert_eq!(standing(&gate.enter(same_network, caps, true, false)), Some(Standing::Full));
+        assert_eq!(standing(&gate.enter(other, caps, false, false)), Some(Standing::Full));
     }
 }

@@ -26,6 +26,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch::Receiver;
 
 use crate::app::App;
+use crate::memory::Rung;
 use linger::linger;
 use talk::{Ended, Talk};
 use turn_away::{REQUEST_TIMEOUT, tell};
@@ -59,6 +60,10 @@ pub(crate) async fn serve(
     let mut peers = live.peers.clone();
     if place.standing == Standing::Crowded {
         peers.head = peers.head.min(CROWDED_HEAD);
+    }
+    if app.memory.rung() >= Rung::Tight {
+        peers.head /= 2;
+        peers.idle /= 2;
     }
     let watch = Arc::new(Watch::new(&peers, &live.limits));
     // The settings must not be held for as long as the connection lives.

@@ -4,6 +4,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch::Receiver;
 
 use super::watch::{Watch, Why};
+use crate::memory::Rung;
 
 /// What has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,18 +13,23 @@ pub(crate) enum Side {
     Drop(Why),
     /// The gateway takes no new work any more.
     Drain,
+    /// Memory is too short for connections that are not needed.
+    Tight,
 }
 
-/// Waits for the first of it; for the gateway's stop only where `draining` is given.
+/// Waits for the first of it; for the gateway's stop and for a shortage only where their receivers
+/// are given.
 pub(crate) async fn side(
     stream: &TcpStream,
     watch: &Watch,
     draining: Option<Receiver<bool>>,
+    rungs: Option<Receiver<Rung>>,
 ) -> Side {
     tokio::select! {
         () = hang_up(stream) => Side::Drop(Why::HungUp),
         why = watch.expired() => Side::Drop(why),
-        () = drain(draining) => Side::Drain,
+        () = wait_for(draining, |draining| *draining) => Side::Drain,
+        () = wait_for(rungs, |rung| *rung >= Rung::Tight) => Side::Tight,
     }
 }
 
@@ -46,10 +52,10 @@ async fn hang_up(_: &TcpStream) {
     std::future::pending().await
 }
 
-async fn drain(draining: Option<Receiver<bool>>) {
-    match draining {
+async fn wait_for<T>(told: Option<Receiver<T>>, what: impl FnMut(&T) -> bool) {
+    match told {
         // The guard that this gives must not live on. An error: the server is gone, and so are we.
-        Some(mut draining) => drop(draining.wait_for(|draining| *draining).await),
+        Some(mut told) => drop(told.wait_for(what).await),
         None => std::future::pending().await,
     }
 }

@@ -23,6 +23,7 @@ use super::sides::{Side, side};
 use super::watch::{Watch, Why};
 use super::wire::Wire;
 use crate::app::App;
+use crate::memory::Rung;
 
 /// A head may not be larger than this, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
@@ -124,12 +125,13 @@ impl<'a> Talk<'a> {
 
     async fn drive(self, conversation: impl Conversation) -> Ended {
         let mut conversation = pin!(conversation);
-        let mut draining = Some(self.draining.clone());
+        let (mut draining, mut rungs) = (Some(self.draining.clone()), self.rungs());
         // Polled when it is woken, and not with every event of a stream.
         let mut beside = FuturesUnordered::new();
         loop {
             if beside.is_empty() {
-                beside.push(side(self.stream, self.watch, draining.clone()));
+                let (draining, rungs) = (draining.clone(), rungs.clone());
+                beside.push(side(self.stream, self.watch, draining, rungs));
             }
             let happened = tokio::select! {
                 biased;
@@ -147,8 +149,11 @@ impl<'a> Talk<'a> {
                     conversation.as_mut().wind_down();
                 }
                 Side::Drop(why) => return Ended::Dropped(why),
-                Side::Drain => {
-                    draining = None;
+                Side::Drain | Side::Tight => {
+                    if happened == Side::Drain {
+                        draining = None;
+                    }
+                    rungs = None;
                     if !self.may_ask_still() {
                         conversation.as_mut().wind_down();
                     }
@@ -165,19 +170,27 @@ impl<'a> Talk<'a> {
             let happened = tokio::select! {
                 biased;
                 outcome = &mut first => return Ok(outcome),
-                happened = side(self.stream, self.watch, draining.clone()) => happened,
+                happened = side(self.stream, self.watch, draining.clone(), None) => happened,
             };
             match happened {
                 Side::Drop(why) => return Err(Ended::Dropped(why)),
                 Side::Drain if self.may_ask_still() || !self.watch.is_idle() => draining = None,
-                Side::Drain => return Err(Ended::ByProtocol),
+                Side::Drain | Side::Tight => return Err(Ended::ByProtocol),
             }
         }
     }
 
-    /// When the gateway stops: whether a request has come that is not read yet, or must come for
-    /// the peer has just connected. It is answered, and the connection closed with that. A peer
-    /// that has had its answers is let go at once.
+    /// Tells of a shortage of memory. None if there is one already: whoever is let in then gets an
+    /// answer.
+    fn rungs(&self) -> Option<Receiver<Rung>> {
+        let rungs = self.app.memory.rungs();
+        let calm = *rungs.borrow() < Rung::Tight;
+        calm.then_some(rungs)
+    }
+
+    /// When the gateway stops, or is short of memory: whether a request has come that is not read
+    /// yet, or must come for the peer has just connected. It is answered, and the connection closed
+    /// with that. A peer that has had its answers is let go at once.
     fn may_ask_still(&self) -> bool {
         self.watch.hurry();
         self.watch.is_fresh() || (self.watch.is_idle() && has_unread(self.stream))

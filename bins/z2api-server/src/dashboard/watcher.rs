@@ -16,6 +16,7 @@ use z2api_observability::RequestRecord;
 use super::snapshot::Snapshot;
 use crate::app::App;
 use crate::body::Frames;
+use crate::error::ApiError;
 use crate::live::Live;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -92,6 +93,14 @@ impl Frames for Watcher {
         let bytes = self.next();
         self.over = bytes.is_none();
         Poll::Ready(bytes)
+    }
+
+    /// The page asks again by itself.
+    fn broke(&mut self) {
+        self.over = true;
+        if let Some(record) = &mut self.record {
+            record.fail(ApiError::panicked().failure());
+        }
     }
 
     fn is_over(&self) -> bool {

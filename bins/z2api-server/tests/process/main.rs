@@ -1,6 +1,7 @@
 //! The program as a process: its exit codes, its output, its signals.
 
 mod commands;
+mod faults;
 mod reload;
 mod sockets;
 mod start;
@@ -34,6 +35,10 @@ impl Demo {
     fn with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut program = program();
         program.arg("--demo").args(arguments).env("PORT", "0").envs(variables.iter().copied());
+        Self::spawn(program)
+    }
+
+    fn spawn(mut program: Command) -> Self {
         let mut child = program.spawn().expect("the program starts");
         let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
         let mut line = String::new();

@@ -1,0 +1,108 @@
+//! Faults of the host and of our own: a log that nobody reads or that cannot be written, a panic.
+
+use std::fs::File;
+use std::io::Read;
+
+use super::*;
+
+const KEY: &str = "sk-process-test";
+
+/// A demo with standard output of the test's own.
+fn demo_writing_to(stdout: Stdio) -> Demo {
+    let mut program = program();
+    program.arg("--demo").env("PORT", "0").env("DEFAULT_KEY", KEY).stdout(stdout);
+    Demo::spawn(program)
+}
+
+/// Asks so many times on one connection, each time once there is an answer.
+fn ask_often(demo: &Demo, times: usize) {
+    let mut socket = TcpStream::connect(&demo.address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut answers = BufReader::new(socket.try_clone().unwrap());
+    for _ in 0..times {
+        socket.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            assert_ne!(answers.read_line(&mut line).unwrap(), 0, "an answer");
+        }
+        let mut body = [0; r#"{"status":"ok"}"#.len()];
+        answers.read_exact(&mut body).unwrap();
+    }
+}
+
+fn dropped(demo: &Demo) -> u64 {
+    let mut socket = TcpStream::connect(&demo.address).unwrap();
+    socket.write_all(b"GET /status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    let (_, count) = answer.split_once("\"log_lines_dropped\":").expect(&answer);
+    count.split(',').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_nothing_and_what_is_lost_is_told() {
+    let mut demo = demo_writing_to(Stdio::piped());
+    let mut asked = 0;
+    // Until pipe and queue are full, and lines are dropped.
+    while dropped(&demo) == 0 {
+        ask_often(&demo, 1000);
+        asked += 1000;
+        assert!(asked < 100_000, "the queue has no bound");
+    }
+    ask_often(&demo, 10);
+    let mut answer = String::new();
+    demo.post(KEY, true).read_to_string(&mut answer).expect("a whole answer");
+    assert!(answer.contains("data: [DONE]"), "{answer}");
+    // Read again: all that was kept, and how much was not.
+    let mut lines = BufReader::new(demo.child.stdout.take().unwrap()).lines();
+    let told = lines.find(|line| line.as_ref().unwrap().contains("log_dropped")).unwrap().unwrap();
+    let (_, count) = told.split_once("\"count\":").expect(&told);
+    assert!(count.trim_end_matches('}').parse::<u64>().unwrap() > 0, "{told}");
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_log_that_nobody_reads() {
+    let mut demo = demo_writing_to(Stdio::piped());
+    ask_often(&demo, 500);
+    demo.signal("-TERM");
+    assert_eq!(demo.wait().code(), Some(0));
+}
+
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let mut demo = demo_writing_to(full.into());
+    ask_often(&demo, 100);
+    let mut answer = String::new();
+    demo.post(KEY, true).read_to_string(&mut answer).expect("a whole answer");
+    assert!(answer.contains("data: [DONE]"), "{answer}");
+    assert!(dropped(&demo) > 0);
+    demo.signal("-TERM");
+    assert_eq!(demo.wait().code(), Some(0));
+}
+
+/// Only a debug build panics on request.
+#[cfg(debug_assertions)]
+#[test]
+fn a_panic_is_a_line_of_the_log_that_tells_where_and_nothing_of_the_request() {
+    let mut demo = Demo::start(&[("DEFAULT_KEY", KEY)]);
+    let body = r#"{"model":"GLM-4.5","messages":[{"role":"user","content":"hi"}]}"#;
+    let mut socket = TcpStream::connect(&demo.address).unwrap();
+    write!(
+        socket,
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\
+         x-test-panic: handler\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    let log = demo.end();
+    let line = log.lines().find(|line| line.contains(r#""type":"panic""#)).expect(&log);
+    assert!(line.contains("faults.rs:") && line.contains("\"ERROR\""), "{line}");
+    let mut stderr = String::new();
+    demo.stderr.read_to_string(&mut stderr).unwrap();
+    assert!(!log.contains("secret words") && !stderr.contains("secret words"), "{stderr}");
+}
