@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use z2api_admission::Admission;
 use z2api_config::Config;
 use z2api_observability::{Counters, LogFilter, LogSink, Readings};
-use z2api_upstream_client::{Client, SettingsError, TokenState};
+use z2api_upstream_client::{BreakerState, Client, SettingsError, TokenState};
 
 use crate::connection::{Caps, Descriptors, Gate, Place};
 use crate::dashboard::MAX_WATCHERS;
@@ -144,6 +144,9 @@ impl App {
             log_dropped: self.log.dropped(),
             uptime: self.counters.uptime(),
             tokens: token_states(&live.client),
+            breaker: breaker_states(&live.client),
+            learned: learned_limits(&live.client),
+            ready: self.not_ready().is_none(),
         }
     }
 
@@ -199,4 +202,24 @@ fn token_states(client: &Client) -> Vec<(&'static str, usize)> {
         ("parked", count(|state| matches!(state, TokenState::Parked { .. }))),
         ("dead", count(|state| matches!(state, TokenState::Dead { .. }))),
     ]
+}
+
+/// The states of the upstream's breaker, and whether it is in them.
+fn breaker_states(client: &Client) -> Vec<(&'static str, bool)> {
+    let state = client.breaker();
+    vec![
+        ("closed", matches!(state, BreakerState::Closed)),
+        ("open", matches!(state, BreakerState::Open { .. })),
+        ("probing", matches!(state, BreakerState::Probing { .. })),
+    ]
+}
+
+/// What refusals taught about each token and model.
+fn learned_limits(client: &Client) -> Vec<(usize, String, u32)> {
+    let tokens = client.tokens();
+    let limits = tokens.into_iter().flat_map(|token| {
+        let position = token.position;
+        token.limits.into_iter().map(move |limit| (position, limit.model, limit.allowed))
+    });
+    limits.collect()
 }

@@ -1,6 +1,6 @@
 //! Notes in a request's record how often the upstream was asked for it, and what came of each.
 
-use z2api_observability::{ANSWERED, Tries, Try};
+use z2api_observability::{ANSWERED, GIVEN_UP, Tries, Try};
 use z2api_upstream_client::{Attempt, Observer, Outcome};
 
 /// Watches the attempts of one request.
@@ -10,11 +10,16 @@ pub(crate) struct Observed {
 }
 
 impl Observer for Observed {
+    fn begins(&self, _: u32) -> Option<String> {
+        self.tries.begin();
+        None
+    }
+
     fn ended(&self, attempt: &Attempt) {
         let (outcome, status) = match attempt.outcome {
             Outcome::Answered => (ANSWERED, None),
             Outcome::Failed { kind, status } => (kind, status),
-            Outcome::GivenUp => ("given_up", None),
+            Outcome::GivenUp => (GIVEN_UP, None),
         };
         let Attempt { number, token, took, .. } = *attempt;
         self.tries.add(Try { number, token, outcome, status, took });

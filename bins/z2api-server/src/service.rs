@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::header::{ALLOW, CONNECTION, HeaderValue, ORIGIN, USER_AGENT};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -17,6 +18,7 @@ use crate::body::{Response, empty};
 use crate::connection::{Peer, Standing, check_request};
 use crate::cors::Cors;
 use crate::error::ApiError;
+use crate::live::Live;
 use crate::panics::caught;
 use crate::route::Route;
 use crate::{chat, info};
@@ -41,8 +43,8 @@ pub(crate) async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>
 }
 
 async fn route(app: &Arc<App>, peer: Peer, id: RequestId, request: Request<Incoming>) -> Response {
-    let path = request.uri().path().to_owned();
-    let endpoint: String = path.chars().take(200).collect();
+    let began = Instant::now();
+    let endpoint: String = request.uri().path().chars().take(200).collect();
     let live = app.live();
     let log = live.log.requests.then(|| app.log.clone());
     let mut record = RequestRecord::open(
@@ -54,6 +56,22 @@ async fn route(app: &Arc<App>, peer: Peer, id: RequestId, request: Request<Incom
         client_ip(peer.address.ip(), request.headers(), &live.trusted_proxies),
     );
     record.agent(user_agent(request.headers()));
+    let tries = record.tries();
+    let mut response = answer(app, &peer, live, request, record).await;
+    if let Ok(timing) = HeaderValue::from_str(&tries.server_timing(began)) {
+        response.headers_mut().insert("server-timing", timing);
+    }
+    response
+}
+
+async fn answer(
+    app: &Arc<App>,
+    peer: &Peer,
+    live: Arc<Live>,
+    request: Request<Incoming>,
+    mut record: RequestRecord,
+) -> Response {
+    let path = request.uri().path().to_owned();
     if let Err(error) = check_request(&request) {
         let mut response = refuse(record, &error);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -27,4 +27,4 @@ pub use recent::{Finished, Recent, Totals};
 pub use record::{Asked, Failure, RequestRecord};
 pub use sink::{LogGuard, LogSink, MemoryLog};
 pub use trace::{LogFilter, check_filter, subscriber};
-pub use tries::{ANSWERED, Tries, Try};
+pub use tries::{ANSWERED, GIVEN_UP, Tries, Try};

@@ -1,7 +1,7 @@
 //! Metrics for Prometheus. No label is under a client's control.
 
 use std::fmt::Write;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -13,7 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use serde::Serialize;
 
-use crate::tries::Try;
+use crate::tries::{ANSWERED, GIVEN_UP, Try};
 
 /// Who could have prevented a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -68,6 +68,27 @@ struct KindLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabel {
     state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OwnerLabel {
+    owner: Owner,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LearnedLabels {
+    token: u64,
+    model: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -126,6 +147,13 @@ pub struct Readings {
     pub uptime: Duration,
     /// The upstream's tokens, by state.
     pub tokens: Vec<(&'static str, usize)>,
+    /// The states that the upstream's breaker can have, and whether it is in it.
+    pub breaker: Vec<(&'static str, bool)>,
+    /// What was learned about how many requests a token may have in flight: its place, the
+    /// upstream's id of the model, how many.
+    pub learned: Vec<(usize, String, u32)>,
+    /// Whether new work may come.
+    pub ready: bool,
 }
 
 /// All metrics of the gateway.
@@ -135,10 +163,15 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     by_key: Family<KeyLabels, Counter>,
     durations: Family<ModelLabel, Histogram, fn() -> Histogram>,
+    first_tokens: Family<ModelLabel, Histogram, fn() -> Histogram>,
     first_bytes: Family<ModelLabel, Histogram, fn() -> Histogram>,
     per_token: Family<ModelLabel, Histogram, fn() -> Histogram>,
     queue_waits: Histogram,
     failures: Family<KindLabel, Counter>,
+    rejections: Family<ReasonLabel, Counter>,
+    attempts: Family<OutcomeLabel, Counter>,
+    cancels: Family<OwnerLabel, Counter>,
+    truncations: Counter,
     retries: Counter,
     tokens: Family<KindLabel, Counter>,
     bytes: Counter,
@@ -153,9 +186,12 @@ pub struct Metrics {
     dropped: Family<KindLabel, Counter>,
     memory: Gauge<u64, AtomicU64>,
     memory_limit: Gauge<u64, AtomicU64>,
-    log_dropped: Gauge<u64, AtomicU64>,
+    log_dropped: Counter,
     uptime: Gauge<f64, AtomicU64>,
     upstream_tokens: Family<StateLabel, Gauge>,
+    breaker: Family<StateLabel, Gauge>,
+    learned: Family<LearnedLabels, Gauge>,
+    ready: Gauge,
 }
 
 /// From a millisecond to five minutes.
@@ -178,10 +214,15 @@ impl Default for Metrics {
             requests: Family::default(),
             by_key: Family::default(),
             durations: Family::new_with_constructor(seconds),
+            first_tokens: Family::new_with_constructor(seconds),
             first_bytes: Family::new_with_constructor(seconds),
             per_token: Family::new_with_constructor(seconds_a_token),
             queue_waits: seconds(),
             failures: Family::default(),
+            rejections: Family::default(),
+            attempts: Family::default(),
+            cancels: Family::default(),
+            truncations: Counter::default(),
             retries: Counter::default(),
             tokens: Family::default(),
             bytes: Counter::default(),
@@ -196,9 +237,12 @@ impl Default for Metrics {
             dropped: Family::default(),
             memory: Gauge::default(),
             memory_limit: Gauge::default(),
-            log_dropped: Gauge::default(),
+            log_dropped: Counter::default(),
             uptime: Gauge::default(),
             upstream_tokens: Family::default(),
+            breaker: Family::default(),
+            learned: Family::default(),
+            ready: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -215,11 +259,31 @@ impl Metrics {
         all.register_with_unit("request_duration", help, Unit::Seconds, self.durations.clone());
         let help = "Time until the first byte of a chat answer's body";
         all.register_with_unit("time_to_first_byte", help, Unit::Seconds, self.first_bytes.clone());
-        let help = "Time for each token of an answer, from its first byte";
-        all.register_with_unit("time_per_token", help, Unit::Seconds, self.per_token.clone());
+        let help = "Time from a chat request's head to the model's first token";
+        all.register_with_unit(
+            "time_to_first_token",
+            help,
+            Unit::Seconds,
+            self.first_tokens.clone(),
+        );
+        let help = "Time for each token of an answer after the first";
+        all.register_with_unit(
+            "time_per_output_token",
+            help,
+            Unit::Seconds,
+            self.per_token.clone(),
+        );
         let help = "Time that chat requests waited for a slot";
         all.register_with_unit("queue_wait", help, Unit::Seconds, self.queue_waits.clone());
         all.register("failures", "Requests that failed, by kind", self.failures.clone());
+        let help = "Chat requests that were turned away for want of room, by reason";
+        all.register("rejections", help, self.rejections.clone());
+        let help = "Times that the upstream was asked, by what came of it";
+        all.register("upstream_attempts", help, self.attempts.clone());
+        let help = "Upstream requests that were given up, by whose doing it was";
+        all.register("upstream_cancels", help, self.cancels.clone());
+        let help = "Answers that the upstream broke off";
+        all.register("upstream_truncations", help, self.truncations.clone());
         all.register("upstream_retries", "Attempts after the first", self.retries.clone());
         all.register("tokens", "Tokens as the upstream counts", self.tokens.clone());
         all.register_with_unit("sent", "Bodies of answers", Unit::Bytes, self.bytes.clone());
@@ -245,6 +309,11 @@ impl Metrics {
         all.register_with_unit("uptime", "Since the start", Unit::Seconds, self.uptime.clone());
         let help = "Tokens for the upstream, by state";
         all.register("upstream_tokens", help, self.upstream_tokens.clone());
+        let help = "Whether the upstream's breaker is in a state";
+        all.register("upstream_breaker", help, self.breaker.clone());
+        let help = "Requests that a token may have in flight, as its refusals taught";
+        all.register("upstream_learned_limit", help, self.learned.clone());
+        all.register("ready", "Whether new work may come", self.ready.clone());
     }
 
     /// A request has ended.
@@ -259,7 +328,7 @@ impl Metrics {
         if let Some(kind) = ended.failure {
             self.failures.get_or_create(&KindLabel { kind }).inc();
         }
-        self.retries.inc_by(ended.tries.len().saturating_sub(1) as u64);
+        self.asked(ended);
         if let Some(waited) = ended.queued {
             self.queue_waits.observe(waited.as_secs_f64());
         }
@@ -268,16 +337,42 @@ impl Metrics {
         }
         let label = ModelLabel { model: model.clone() };
         self.durations.get_or_create(&label).observe(ended.took.as_secs_f64());
+        if let Some(first) = ended.first_token {
+            self.first_tokens.get_or_create(&label).observe(first.as_secs_f64());
+        }
         if let Some(first) = ended.first_byte {
             self.first_bytes.get_or_create(&label).observe(first.as_secs_f64());
         }
         if let Some((prompt, completion)) = ended.usage {
             self.tokens.get_or_create(&KindLabel { kind: "prompt" }).inc_by(prompt);
             self.tokens.get_or_create(&KindLabel { kind: "completion" }).inc_by(completion);
-            if let (Some(first), true) = (ended.first_byte, completion > 0) {
-                let each = ended.took.saturating_sub(first).as_secs_f64() / completion as f64;
+            if let (Some(first), true) = (ended.first_token, completion > 1) {
+                let rest = ended.took.saturating_sub(first).as_secs_f64();
+                let each = rest / (completion - 1) as f64;
                 self.per_token.get_or_create(&label).observe(each);
             }
+        }
+    }
+
+    /// How the upstream was asked, if it was.
+    fn asked(&self, ended: &Ended) {
+        self.retries.inc_by(ended.tries.len().saturating_sub(1) as u64);
+        for one in &ended.tries {
+            self.attempts.get_or_create(&OutcomeLabel { outcome: one.outcome }).inc();
+        }
+        let Some(kind) = ended.failure else { return };
+        if matches!(kind, "upstream_truncated" | "upstream_disconnected") {
+            self.truncations.inc();
+        }
+        match ended.tries.last().map(|last| last.outcome) {
+            None if matches!(ended.status, 429 | 503) => {
+                self.rejections.get_or_create(&ReasonLabel { reason: kind }).inc();
+            }
+            // The upstream's own failures have ended its answer already.
+            Some(ANSWERED | GIVEN_UP) if ended.owner != Owner::Upstream => {
+                self.cancels.get_or_create(&OwnerLabel { owner: ended.owner }).inc();
+            }
+            None | Some(_) => {}
         }
     }
 
@@ -314,11 +409,21 @@ impl Metrics {
         self.connections.set(whole(now.connections));
         self.memory.set(now.memory);
         self.memory_limit.set(now.memory_limit);
-        self.log_dropped.set(now.log_dropped);
+        // The log counts by itself: its count is taken over.
+        self.log_dropped.inner().store(now.log_dropped, Relaxed);
         self.uptime.set(now.uptime.as_secs_f64());
         for (state, count) in &now.tokens {
             self.upstream_tokens.get_or_create(&StateLabel { state }).set(whole(*count));
         }
+        for (state, is) in &now.breaker {
+            self.breaker.get_or_create(&StateLabel { state }).set(i64::from(*is));
+        }
+        self.learned.clear();
+        for (token, model, limit) in &now.learned {
+            let labels = LearnedLabels { token: *token as u64, model: model.clone() };
+            self.learned.get_or_create(&labels).set(i64::from(*limit));
+        }
+        self.ready.set(i64::from(now.ready));
         let mut text = String::new();
         // Writing into a string cannot fail.
         let _ = encode(&mut text, &self.registry);

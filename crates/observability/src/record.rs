@@ -72,7 +72,6 @@ pub struct RequestRecord {
     route: &'static str,
     model: Option<String>,
     manner: Option<(&'static str, &'static str)>,
-    queued: Option<Duration>,
     tries: Tries,
     usage: Option<(u64, u64)>,
     finish_reason: Option<&'static str>,
@@ -110,7 +109,6 @@ impl RequestRecord {
             route: "unknown",
             model: None,
             manner: None,
-            queued: None,
             tries: Tries::default(),
             usage: None,
             finish_reason: None,
@@ -176,7 +174,7 @@ impl RequestRecord {
 
     /// How long it waited for a slot.
     pub fn queued(&mut self, waited: Duration) {
-        self.queued = Some(waited);
+        self.tries.lock().queued = Some(waited);
     }
 
     /// Where to note each time that the upstream is asked.
@@ -265,7 +263,7 @@ impl RequestRecord {
             think_mode: manner.map(|(_, mode)| mode),
             finish_reason: self.finish_reason,
             response_time_ms: millis(end.took),
-            queue_time_ms: self.queued.map(millis),
+            queue_time_ms: noted.queued.map(millis),
             time_to_first_token_ms: first_token.map(millis),
             retry_count: noted.retries(),
             prompt_tokens: self.usage.map(|(prompt, _)| prompt),
@@ -331,7 +329,7 @@ impl RequestRecord {
             key_name: self.asker.key_name.as_deref(),
             dialect: self.manner.map(|(dialect, _)| dialect),
             think_mode: self.manner.map(|(_, mode)| mode),
-            queue_time_ms: self.queued.map(millis),
+            queue_time_ms: noted.queued.map(millis),
             time_to_first_token_ms: self.first_token(noted).map(millis),
             time_to_first_byte_ms: self.first_byte.map(millis),
             attempts: noted.lines(),
@@ -412,7 +410,7 @@ impl Drop for RequestRecord {
             took: end.took,
             first_token: self.first_token(&noted),
             first_byte: self.first_byte,
-            queued: self.queued,
+            queued: noted.queued,
             tries: noted.kept.iter().map(|ended| ended.of.clone()).collect(),
             usage: self.usage,
         });

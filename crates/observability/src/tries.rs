@@ -26,6 +26,9 @@ pub struct Try {
 /// `outcome` of a try that the model answered.
 pub const ANSWERED: &str = "answered";
 
+/// `outcome` of a try for which nobody waited any more.
+pub const GIVEN_UP: &str = "given_up";
+
 /// A try as the response line has it.
 #[derive(Debug, Serialize)]
 pub(crate) struct TryLine {
@@ -48,6 +51,10 @@ pub(crate) struct Noted {
     /// All of them.
     pub(crate) count: u32,
     pub(crate) kept: Vec<Ended>,
+    /// How long the request waited for a slot.
+    pub(crate) queued: Option<Duration>,
+    /// Since when the upstream is asked, if it is now.
+    asking: Option<Instant>,
 }
 
 /// A try, and when it ended.
@@ -58,10 +65,33 @@ pub(crate) struct Ended {
 }
 
 impl Tries {
+    /// A try begins.
+    pub fn begin(&self) {
+        self.lock().asking = Some(Instant::now());
+    }
+
+    /// The value of a header `Server-Timing` for the request that came at `began`: how long it waited
+    /// for a slot, for the upstream, and for the gateway; in milliseconds.
+    pub fn server_timing(&self, began: Instant) -> String {
+        let noted = self.lock();
+        let asked = noted.kept.iter().map(|ended| ended.of.took);
+        let asking = noted.asking.map(|since| since.elapsed());
+        let upstream = (noted.asking.is_some() || !noted.kept.is_empty())
+            .then(|| asked.chain(asking).sum::<Duration>());
+        let others = noted.queued.unwrap_or_default() + upstream.unwrap_or_default();
+        let gateway = began.elapsed().saturating_sub(others);
+        let parts = [("queue", noted.queued), ("upstream", upstream), ("gateway", Some(gateway))];
+        let part = |(name, took): (&str, Option<Duration>)| {
+            Some(format!("{name};dur={:.1}", took?.as_secs_f64() * 1000.0))
+        };
+        parts.into_iter().filter_map(part).collect::<Vec<_>>().join(", ")
+    }
+
     /// A try has ended.
     pub fn add(&self, of: Try) {
         let mut noted = self.lock();
         noted.count += 1;
+        noted.asking = None;
         if noted.kept.len() < MAX_KEPT {
             noted.kept.push(Ended { of, at: Instant::now() });
         }

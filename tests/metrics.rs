@@ -1,0 +1,223 @@
+//! What Prometheus is told.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+use z2api_tests::{Gateway, PATIENCE};
+use z2api_upstream_sim::{Script, fails_first, plan_fn};
+use z2api_wire::event::Dialect;
+
+const TEXT: &str = r#"{"choices":[{"index":0,"delta":{"content":"tide "}}]}"#;
+
+fn fine() -> Script {
+    let usage = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}}"#;
+    Script::events([TEXT, TEXT, usage, "[DONE]"])
+}
+
+fn down() -> Script {
+    Script::status(503, "application/json", "{}")
+}
+
+async fn scrape(gateway: &Gateway) -> String {
+    gateway.get("/metrics").await.text().await
+}
+
+/// The value of a sample, by its name and labels as they are written.
+fn value(scrape: &str, sample: &str) -> Option<f64> {
+    let line = scrape.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '))?;
+    line.parse().ok()
+}
+
+fn check(scrape: &str, samples: &[(&str, f64)]) {
+    for (sample, wanted) in samples {
+        assert_eq!(value(scrape, sample), Some(*wanted), "{sample} in\n{scrape}");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_stream_is_counted_in_all_its_parts() {
+    let gateway = Gateway::start(Dialect::OpenAi, fails_first(1, down(), fine())).await;
+    gateway.chat("GLM-4.5", json!({"stream": true})).await.events().await;
+    gateway.lines("response", 1).await;
+    let ok = r#"z2api_requests_total{route="chat_completions",model="GLM-4.5",status="200",owner="none"}"#;
+    check(
+        &scrape(&gateway).await,
+        &[
+            (ok, 1.0),
+            ("z2api_upstream_attempts_total{outcome=\"upstream_error\"}", 1.0),
+            ("z2api_upstream_attempts_total{outcome=\"answered\"}", 1.0),
+            ("z2api_upstream_retries_total", 1.0),
+            ("z2api_tokens_total{kind=\"prompt\"}", 7.0),
+            ("z2api_tokens_total{kind=\"completion\"}", 5.0),
+            ("z2api_request_duration_seconds_count{model=\"GLM-4.5\"}", 1.0),
+            ("z2api_time_to_first_token_seconds_count{model=\"GLM-4.5\"}", 1.0),
+            ("z2api_time_to_first_byte_seconds_count{model=\"GLM-4.5\"}", 1.0),
+            ("z2api_time_per_output_token_seconds_count{model=\"GLM-4.5\"}", 1.0),
+            ("z2api_queue_wait_seconds_count", 1.0),
+            ("z2api_requests_in_flight", 0.0),
+            ("z2api_requests_limit", 1000.0),
+            ("z2api_upstream_breaker{state=\"closed\"}", 1.0),
+            ("z2api_upstream_tokens{state=\"ok\"}", 1.0),
+            ("z2api_ready", 1.0),
+            ("z2api_log_lines_dropped_total", 0.0),
+        ],
+    );
+    let scrape = scrape(&gateway).await;
+    for sample in
+        ["z2api_stream_events_total", "z2api_sent_bytes_total", "z2api_event_delay_seconds_count"]
+    {
+        assert!(value(&scrape, sample).is_some_and(|value| value > 0.0), "{sample} in {scrape}");
+    }
+}
+
+#[tokio::test]
+async fn events_and_bytes_are_counted_while_the_stream_runs() {
+    let gateway = Gateway::start(Dialect::OpenAi, fine().stall_after(1)).await;
+    let mut reply = gateway.chat("GLM-4.5", json!({"stream": true})).await;
+    while !reply.event().await.expect("a chunk").contains("tide") {}
+    let scrape = scrape(&gateway).await;
+    check(&scrape, &[("z2api_requests_in_flight", 1.0), ("z2api_stream_events_total", 1.0)]);
+    assert!(value(&scrape, "z2api_connections").unwrap() >= 1.0);
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_cancels_the_upstream_and_that_is_counted() {
+    let gateway = Gateway::start(Dialect::OpenAi, fine().stall_after(1)).await;
+    let mut reply = gateway.chat("GLM-4.5", json!({"stream": true})).await;
+    reply.event().await.expect("a chunk");
+    drop(reply);
+    gateway.lines("response", 1).await;
+    check(
+        &scrape(&gateway).await,
+        &[
+            ("z2api_upstream_cancels_total{owner=\"client\"}", 1.0),
+            ("z2api_failures_total{kind=\"client_hung_up\"}", 1.0),
+        ],
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_a_truncation_by_the_upstreams_fault() {
+    let gateway = Gateway::start(Dialect::OpenAi, Script::events([TEXT]).cut_after(1)).await;
+    gateway.chat("GLM-4.5", json!({"stream": true})).await.events().await;
+    gateway.lines("response", 1).await;
+    let failed = r#"z2api_requests_total{route="chat_completions",model="GLM-4.5",status="200",owner="upstream"}"#;
+    check(&scrape(&gateway).await, &[("z2api_upstream_truncations_total", 1.0), (failed, 1.0)]);
+}
+
+#[tokio::test]
+async fn a_refusal_for_want_of_room_is_a_rejection_with_its_reason() {
+    let few = [("MAX_CONCURRENT_CONNECTIONS", "1"), ("CONNECTION_QUEUE_SIZE", "0")];
+    let gateway = Gateway::with(Dialect::OpenAi, fine().stall_after(1), &few).await;
+    let mut held = gateway.chat("GLM-4.5", json!({"stream": true})).await;
+    held.event().await.expect("a chunk");
+    assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 503);
+    gateway.lines("response", 1).await;
+    check(&scrape(&gateway).await, &[("z2api_rejections_total{reason=\"server_full\"}", 1.0)]);
+}
+
+#[tokio::test]
+async fn what_a_tokens_refusals_taught_is_told() {
+    let too_many = r#"{"error":{"code":"1302","message":"too many"}}"#;
+    let plan = plan_fn(move |asked| match asked.json()["stop"].is_null() {
+        true => Script::status(429, "application/json", too_many),
+        false => fine().stall_after(1),
+    });
+    let gateway = Gateway::with(Dialect::OpenAi, plan, &[("MAX_RETRIES", "0")]).await;
+    let mut held = gateway.chat("GLM-4.5", json!({"stream": true, "stop": ["x"]})).await;
+    held.event().await.expect("a chunk");
+    // It waits for its turn: the token may have one request in flight, and has it.
+    let waiting = gateway.chat("GLM-4.5", json!({}));
+    tokio::pin!(waiting);
+    let learned = "z2api_upstream_learned_limit{token=\"0\",model=\"glm-4.5\"}";
+    let told = async { while value(&scrape(&gateway).await, learned) != Some(1.0) {} };
+    tokio::select! {
+        _ = &mut waiting => panic!("no place yet"),
+        told = tokio::time::timeout(PATIENCE, told) => told.expect("it is told"),
+    }
+    let status = gateway.get("/status").await.json().await;
+    let wanted = json!([{"model": "glm-4.5", "allowed": 1, "in_flight": 1}]);
+    assert_eq!(status["tokens"][0]["learned_limits"], wanted);
+}
+
+#[tokio::test]
+async fn no_label_is_of_a_clients_making() {
+    let gateway = Gateway::start(Dialect::OpenAi, fine()).await;
+    gateway.chat("evil-name", json!({})).await.text().await;
+    gateway.send("POST", "/evil/path", &[("user-agent", "evil")], b"").await.text().await;
+    gateway.send("EVIL", "/v1/models", &[("x-request-id", "evil")], b"").await.text().await;
+    gateway.lines("response", 3).await;
+    assert!(!scrape(&gateway).await.contains("evil"));
+}
+
+#[tokio::test]
+async fn the_scrape_passes_promtools_check() {
+    let gateway = Gateway::start(Dialect::OpenAi, fails_first(1, down(), fine())).await;
+    gateway.chat("GLM-4.5", json!({"stream": true})).await.events().await;
+    gateway.lines("response", 1).await;
+    let promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut promtool) = promtool else {
+        eprintln!("skipped: there is no promtool (Debian: apt install prometheus)");
+        return;
+    };
+    let text = older_form(&scrape(&gateway).await);
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+/// OpenMetrics in the form before it, which promtool reads: there the comments about a counter bear the
+/// name of its samples.
+fn older_form(scrape: &str) -> String {
+    let counters: Vec<&str> = scrape
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let of_counter = |line: &str| {
+        let mut words = line.splitn(4, ' ');
+        let (kind, name, rest) = (words.nth(1)?, words.next()?, words.next()?);
+        counters.contains(&name).then(|| format!("# {kind} {name}_total {rest}"))
+    };
+    let kept = scrape.lines().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT"));
+    let lines = kept.map(|line| match line.starts_with("# ") {
+        true => of_counter(line).unwrap_or_else(|| line.to_owned()),
+        false => line.to_owned(),
+    });
+    lines.map(|line| line + "\n").collect()
+}
+
+#[tokio::test]
+async fn each_answer_tells_where_its_time_went() {
+    let gateway = Gateway::start(Dialect::OpenAi, fine()).await;
+    let names = |timing: &str| -> Vec<String> {
+        let one = |part: &str| part.split(';').next().unwrap().trim().to_owned();
+        timing.split(',').map(one).collect()
+    };
+    for stream in [true, false] {
+        let reply = gateway.chat("GLM-4.5", json!({"stream": stream})).await;
+        let timing = reply.header("server-timing").expect("the header");
+        assert_eq!(names(timing), ["queue", "upstream", "gateway"], "{timing}");
+        assert!(timing.split(',').all(|part| {
+            part.split_once(";dur=").is_some_and(|(_, took)| took.parse::<f64>().is_ok())
+        }));
+    }
+    for path in ["/health", "/nothing"] {
+        let reply = gateway.get(path).await;
+        assert_eq!(names(reply.header("server-timing").expect("the header")), ["gateway"]);
+    }
+    let slow = fine().head_after(PATIENCE);
+    let beats = [("CONNECTION_CHECK_INTERVAL", "1")];
+    let gateway = Gateway::with(Dialect::OpenAi, slow, &beats).await;
+    let reply = gateway.chat("GLM-4.5", json!({"stream": true})).await;
+    let timing = reply.header("server-timing").expect("the header");
+    let upstream = timing.split("upstream;dur=").nth(1).and_then(|rest| rest.split(',').next());
+    let upstream: f64 = upstream.expect("its time so far").parse().unwrap();
+    assert!(upstream > 900.0, "{timing}");
+}
