@@ -221,3 +221,38 @@ async fn each_answer_tells_where_its_time_went() {
     let upstream: f64 = upstream.expect("its time so far").parse().unwrap();
     assert!(upstream > 900.0, "{timing}");
 }
+
+/// The names of metrics in a text, without what Prometheus appends.
+fn names(text: &str) -> std::collections::BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let metrics = words.filter(|word| word.starts_with("z2api_"));
+    let ends = ["_total", "_bucket", "_count", "_sum"];
+    let base = |name: &str| {
+        let end = ends.iter().find_map(|end| name.strip_suffix(end));
+        end.unwrap_or(name).to_owned()
+    };
+    metrics.map(base).collect()
+}
+
+/// Whether the gateway has a metric. A scrape has only those that have been used, so the place where
+/// all are registered is looked at.
+fn is_registered(name: &str) -> bool {
+    let source = include_str!("../crates/observability/src/metrics.rs");
+    let name = name.strip_prefix("z2api_").unwrap_or(name);
+    let bare = name.strip_suffix("_seconds").or(name.strip_suffix("_bytes")).unwrap_or(name);
+    source.contains(&format!("\"{bare}\","))
+}
+
+#[test]
+fn alerts_and_dashboard_ask_for_metrics_that_there_are() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/observability");
+    for file in ["alerts.yml", "alerts.test.yml", "grafana/z2api.json"] {
+        let text = std::fs::read_to_string(format!("{folder}/{file}")).expect(file);
+        let named = names(&text);
+        assert!(named.len() > 5, "{file}");
+        for name in named {
+            assert!(is_registered(&name), "{name} of {file}");
+        }
+    }
+    assert!(!is_registered("z2api_nothing"));
+}
