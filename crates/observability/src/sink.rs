@@ -16,6 +16,8 @@ use crate::pretty::{LogFormat, pretty};
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// What may wait to be written, in lines.
 const MAX_LINES: usize = 16 * 1024;
+/// How long lines are gathered before they are written: waking the writer costs more than a line.
+const GATHER: Duration = Duration::from_millis(5);
 /// How long the end of the process waits for its last lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -41,6 +43,8 @@ struct Queue {
     /// Dropped, and not yet told of.
     untold: u64,
     dropped: u64,
+    /// The writer waits for a line.
+    idle: bool,
     closed: bool,
     finished: bool,
 }
@@ -101,8 +105,11 @@ impl LogSink {
         }
         queue.bytes += line.len();
         queue.lines.push_back(line);
+        let idle = std::mem::take(&mut queue.idle);
         drop(queue);
-        self.shared.work.notify_one();
+        if idle {
+            self.shared.work.notify_one();
+        }
     }
 }
 
@@ -148,6 +155,7 @@ fn write_all(shared: &Shared, mut writer: impl Write, format: LogFormat) {
         {
             let mut queue = shared.lock();
             while queue.lines.is_empty() && queue.untold == 0 && !queue.closed {
+                queue.idle = true;
                 queue = shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
             if queue.lines.is_empty() && queue.untold == 0 {
@@ -169,6 +177,8 @@ fn write_all(shared: &Shared, mut writer: impl Write, format: LogFormat) {
         if writer.write_all(&batch).and_then(|()| writer.flush()).is_err() {
             shared.lock().dropped += lines.len() as u64;
         }
+        let open = |queue: &mut Queue| !queue.closed;
+        drop(shared.work.wait_timeout_while(shared.lock(), GATHER, open));
     }
 }
 
