@@ -60,7 +60,28 @@ pub(crate) enum Upstream {
 /// Breaks a silence with a comment.
 struct Heartbeat {
     every: Duration,
+    /// When the stream said something last.
+    said: Instant,
+    /// Fires at or before the next beat; set anew only when it has fired.
     next: Pin<Box<Sleep>>,
+}
+
+impl Heartbeat {
+    fn new(every: Duration) -> Self {
+        Self { every, said: Instant::now(), next: Box::pin(sleep(every)) }
+    }
+
+    /// Resolves when the silence has lasted too long.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let due = self.said + self.every;
+        while self.next.as_mut().poll(cx).is_ready() {
+            if self.next.deadline() >= due {
+                return Poll::Ready(());
+            }
+            self.next.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
 }
 
 impl<E: Encoder> Answer<E> {
@@ -75,13 +96,12 @@ impl<E: Encoder> Answer<E> {
         mut record: RequestRecord,
     ) -> Self {
         record.status(200);
-        let beat = |every| Heartbeat { every, next: Box::pin(sleep(every)) };
         Self {
             upstream,
             transform,
             encoder,
             buffer: live.limits.stream_buffer,
-            heartbeat: live.limits.heartbeat.map(beat),
+            heartbeat: live.limits.heartbeat.map(Heartbeat::new),
             cut: cut(app, live.limits.hold, &slot),
             kept: live.log.answers.then(String::new),
             record: Some(record),
@@ -131,7 +151,7 @@ impl<E: Encoder> Answer<E> {
             return Poll::Ready(());
         }
         let Some(heartbeat) = &mut self.heartbeat else { return Poll::Pending };
-        ready!(heartbeat.next.as_mut().poll(cx));
+        ready!(heartbeat.poll(cx));
         self.encoder.keep_alive();
         Poll::Ready(())
     }
@@ -200,7 +220,7 @@ impl<E: Encoder + Send> Frames for Answer<E> {
             record.whole();
         }
         if let Some(heartbeat) = &mut self.heartbeat {
-            heartbeat.next.as_mut().reset(Instant::now() + heartbeat.every);
+            heartbeat.said = Instant::now();
         }
         Poll::Ready(Some(bytes))
     }
