@@ -59,6 +59,7 @@ async fn a_whole_stream_is_counted_in_all_its_parts() {
             ("z2api_requests_limit", 1000.0),
             ("z2api_upstream_breaker{state=\"closed\"}", 1.0),
             ("z2api_upstream_tokens{state=\"ok\"}", 1.0),
+            ("z2api_memory_state{state=\"calm\"}", 1.0),
             ("z2api_ready", 1.0),
             ("z2api_log_lines_dropped_total", 0.0),
         ],

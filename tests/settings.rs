@@ -585,3 +585,29 @@ fn every_setting_is_changed_by_some_test() {
         .collect();
     assert!(untested.is_empty(), "no test changes {untested:?}");
 }
+
+#[tokio::test]
+async fn the_operators_pages_may_have_an_address_of_their_own() {
+    let apart = [("ADMIN_ADDR", "127.0.0.1:0"), ("ADMIN_KEY", "an-admin-key-0123456789")];
+    let gateway = web(fine().stall_after(1), &apart).await;
+    let key = [("authorization", "Bearer an-admin-key-0123456789")];
+    for path in ["/status", "/metrics", "/dashboard"] {
+        let reply = gateway.send("GET", path, &key, b"").await;
+        assert_eq!(reply.status, 404, "{path} is not for clients");
+        assert_eq!(gateway.get_as_operator(path, &key).await.status, 200, "{path}");
+    }
+    assert_eq!(gateway.get_as_operator("/status", &[]).await.status, 401);
+    for path in ["/health", "/health/live", "/health/ready"] {
+        assert_eq!(gateway.get(path).await.status, 200, "{path}");
+        assert_eq!(gateway.get_as_operator(path, &[]).await.status, 200, "{path}");
+    }
+    let mut held = gateway.chat("GLM-4.5", json!({"stream": true})).await;
+    held.event().await.expect("a chunk");
+    gateway.stop();
+    let not_ready = async || gateway.get_as_operator("/health/ready", &[]).await.status == 503;
+    let waiting = async { while !not_ready().await {} };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("it can be watched while it stops");
+    assert_eq!(gateway.get_as_operator("/status", &key).await.status, 200);
+    drop(held);
+    gateway.stopped().await;
+}

@@ -27,6 +27,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Gateway {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where the operator's pages are, if not there.
+    pub admin: Option<SocketAddr>,
     /// The upstream behind it.
     pub sim: Sim,
     /// What it logs.
@@ -59,13 +61,15 @@ impl Gateway {
         let sim = Sim::start(plan).await.expect("a simulated upstream");
         let config = config(dialect, &sim, variables);
         let (sink, log, guard) = LogSink::memory();
-        let listener = bind(config.listen).expect("a free port");
+        let listener = bind(config.listen).and_then(|open| open.with_admin(config.admin_listen));
+        let listener = listener.expect("a free port");
         let address = listener.local_addr().expect("an address");
+        let admin = listener.admin_addr();
         let app = App::build_with(config, sink, None, memory).expect("a gateway");
         let (stop, mut stopped) = mpsc::unbounded_channel();
         let stops = stream::poll_fn(move |cx| stopped.poll_recv(cx));
         let served = tokio::spawn(serve(listener, app.clone(), stops));
-        Self { address, sim, log, dialect, app, stop, served, _log_guard: guard }
+        Self { address, admin, sim, log, dialect, app, stop, served, _log_guard: guard }
     }
 
     /// Takes new variables while it runs. Answers those that need a restart.
@@ -88,6 +92,12 @@ impl Gateway {
     /// Asks without a key.
     pub async fn get(&self, path: &str) -> Reply {
         self.send("GET", path, &[], b"").await
+    }
+
+    /// Asks at the operator's address.
+    pub async fn get_as_operator(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
+        let sent = send(self.admin.expect("an address"), "GET", path, headers, b"");
+        tokio::time::timeout(PATIENCE, sent).await.expect("an answer in time")
     }
 
     /// Posts a chat request with the key.

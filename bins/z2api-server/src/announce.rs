@@ -6,15 +6,29 @@ use z2api_config::Config;
 use z2api_upstream_client::Secret;
 
 use crate::app::App;
+use crate::listener::Listener;
 
 /// Says where the gateway listens, the key if it was made up, and in a demo what to paste.
 ///
 /// Whoever reads it may send signals: by then they must be heeded.
-pub fn announce(config: &Config, app: &App, listening: SocketAddr, demo: bool) {
+///
+/// # Errors
+/// If the kernel does not tell where it listens.
+pub fn announce(
+    config: &Config,
+    app: &App,
+    listener: &Listener,
+    demo: bool,
+) -> std::io::Result<()> {
+    let listening = listener.local_addr()?;
     let scheme = if config.peers.tls.is_some() { "https" } else { "http" };
     eprintln!("z2api {} listens on {scheme}://{listening}", env!("CARGO_PKG_VERSION"));
+    if let Some(admin) = listener.admin_addr() {
+        eprintln!("The operator's pages are on {scheme}://{admin}");
+    }
     if config.dashboard {
-        eprintln!("The live page is at {scheme}://{}/dashboard", reachable(listening));
+        let page = reachable(listener.admin_addr().unwrap_or(listening));
+        eprintln!("The live page is at {scheme}://{page}/dashboard");
     }
     let key = config.first_key.as_ref().map(Secret::expose);
     match key {
@@ -25,6 +39,7 @@ pub fn announce(config: &Config, app: &App, listening: SocketAddr, demo: bool) {
         Some(_) | None => {}
     }
     eprintln!("{}", app.room());
+    Ok(())
 }
 
 /// An address that a client on this machine can use.

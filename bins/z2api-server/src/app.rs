@@ -26,6 +26,8 @@ pub struct App {
     pub(crate) counters: Arc<Counters>,
     pub(crate) log: LogSink,
     log_filter: Option<LogFilter>,
+    /// Whether the pages for the operator are served at an address of their own.
+    pub(crate) admin_apart: bool,
     /// Answers that later requests may follow.
     pub(crate) responses: Arc<ResponseStore>,
     /// Counts client connections.
@@ -78,6 +80,7 @@ impl App {
     ) -> Result<Arc<Self>, BuildError> {
         let admission = Admission::new(config.admission);
         let responses = Arc::new(ResponseStore::new(config.limits.responses));
+        let admin_apart = config.admin_listen.is_some();
         let live = Live::new(config, None)?;
         Ok(Arc::new(Self {
             admission,
@@ -87,6 +90,7 @@ impl App {
             counters: Arc::new(Counters::default()),
             log,
             log_filter,
+            admin_apart,
             gate: Arc::default(),
             descriptors: Descriptors::raise(),
             stopping: AtomicBool::new(false),
@@ -146,6 +150,7 @@ impl App {
             tokens: token_states(&live.client),
             breaker: breaker_states(&live.client),
             learned: learned_limits(&live.client),
+            memory_states: self.memory.states(),
             ready: self.not_ready().is_none(),
         }
     }

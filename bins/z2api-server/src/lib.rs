@@ -4,6 +4,7 @@
 //! sees it through, `service` routes, `auth` looks at the key, `chat` reads and asks, `answer`
 //! streams, and whatever goes wrong is worded in `error`.
 
+mod admin;
 mod announce;
 mod answer;
 mod api;

@@ -16,9 +16,25 @@ pub struct Listener {
     pub(crate) socket: TcpListener,
     /// Whoever handed it over keeps it open: what waits there is for our successor.
     pub(crate) is_shared: bool,
+    /// Where the pages for the operator are served, if not here.
+    pub(crate) admin: Option<TcpListener>,
 }
 
 impl Listener {
+    /// Serves the pages for the operator at an address of their own.
+    ///
+    /// # Errors
+    /// If the port is taken or not allowed; the message names the address.
+    pub fn with_admin(mut self, address: Option<SocketAddr>) -> io::Result<Self> {
+        self.admin = address.map(|address| open(address, "ADMIN_ADDR")).transpose()?;
+        Ok(self)
+    }
+
+    /// Where the pages for the operator are, if not here.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|socket| socket.local_addr().ok())
+    }
+
     /// Where it listens.
     ///
     /// # Errors
@@ -35,7 +51,7 @@ impl Listener {
 /// If the port is taken or not allowed, or if what was handed over is not one TCP socket.
 pub fn listen(address: SocketAddr) -> io::Result<Listener> {
     match handed_over()? {
-        Some(socket) => Ok(Listener { socket, is_shared: true }),
+        Some(socket) => Ok(Listener { socket, is_shared: true, admin: None }),
         None => bind(address),
     }
 }
@@ -45,6 +61,11 @@ pub fn listen(address: SocketAddr) -> io::Result<Listener> {
 /// # Errors
 /// If the port is taken or not allowed; the message names the address.
 pub fn bind(address: SocketAddr) -> io::Result<Listener> {
+    let socket = open(address, "HOST, PORT")?;
+    Ok(Listener { socket, is_shared: false, admin: None })
+}
+
+fn open(address: SocketAddr, named: &str) -> io::Result<TcpListener> {
     let open = || -> io::Result<TcpListener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
@@ -53,13 +74,10 @@ pub fn bind(address: SocketAddr) -> io::Result<Listener> {
         socket.listen(BACKLOG)?;
         TcpListener::from_std(socket.into())
     };
-    match open() {
-        Ok(socket) => Ok(Listener { socket, is_shared: false }),
-        Err(error) => {
-            let message = format!("cannot listen on {address} (HOST, PORT): {error}");
-            Err(io::Error::new(error.kind(), message))
-        }
-    }
+    open().map_err(|error| {
+        let message = format!("cannot listen on {address} ({named}): {error}");
+        io::Error::new(error.kind(), message)
+    })
 }
 
 fn handed_over() -> io::Result<Option<TcpListener>> {

@@ -121,7 +121,7 @@ impl Live {
         let value = |settings: &[Effective], name: &str| {
             settings.iter().find(|s| s.name == name).map(|s| s.value.clone())
         };
-        ["HOST", "PORT", "RESPONSES_STORE_MB", "LOG_FORMAT"]
+        ["HOST", "PORT", "RESPONSES_STORE_MB", "LOG_FORMAT", "ADMIN_ADDR"]
             .into_iter()
             .filter(|name| value(&self.effective, name) != value(&new.effective, name))
             .collect()

@@ -32,9 +32,9 @@ async fn run(cli: Cli, mut config: Config) -> Result<ExitCode, Box<dyn std::erro
     z2api_server::log_panics();
     let (stops, hangups) = signals()?;
     let demo = if cli.demo { Some(Demo::start(&mut config).await?) } else { None };
-    let listener = listen(config.listen)?;
+    let listener = listen(config.listen)?.with_admin(config.admin_listen)?;
     let app = App::build(config.clone(), log, Some(filter))?;
     let _reloads = Reloads::start(app.clone(), cli.flags(), demo, hangups);
-    announce(&config, &app, listener.local_addr()?, cli.demo);
+    announce(&config, &app, &listener, cli.demo)?;
     Ok(serve(listener, app, stops).await.into())
 }

@@ -15,8 +15,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::admin;
 use crate::app::App;
-use crate::connection::{self, Door, LAST_WORDS, turn_away};
+use crate::connection::{self, Door, Entrance, LAST_WORDS, turn_away};
 use crate::listener::Listener;
 use crate::memory::watch_memory;
 use crate::status::Status;
@@ -47,10 +48,13 @@ impl From<Ended> for ExitCode {
 ///
 /// After the first stop: serves on for the delay, refuses new work, waits for the grace, tells the
 /// remaining requests that they are cut off, and returns. After the second: tells them at once.
-pub async fn serve(listener: Listener, app: Arc<App>, stops: impl Stream<Item = ()>) -> Ended {
+pub async fn serve(mut listener: Listener, app: Arc<App>, stops: impl Stream<Item = ()>) -> Ended {
     // Ended with the set, when this returns.
     let mut chores = JoinSet::new();
     chores.spawn(tell_status(app.clone()));
+    if let Some(socket) = listener.admin.take() {
+        chores.spawn(admin::take(socket, app.clone()));
+    }
     chores.spawn(watch_memory(app.clone()));
     let mut stops = pin!(stops.fuse());
     let draining = watch::Sender::new(false);
@@ -119,7 +123,14 @@ impl Server {
         match self.app.place_for(address.ip()) {
             Some(place) => {
                 let (app, draining) = (self.app.clone(), self.draining.subscribe());
-                self.connections.spawn(connection::serve(stream, address, place, app, draining));
+                self.connections.spawn(connection::serve(
+                    stream,
+                    address,
+                    Entrance::Public,
+                    place,
+                    app,
+                    draining,
+                ));
             }
             None => {
                 self.app.counters.metrics().connection_dropped("too_many");

@@ -15,7 +15,7 @@ use crate::api::{
 };
 use crate::app::App;
 use crate::body::{Response, empty};
-use crate::connection::{Peer, Standing, check_request};
+use crate::connection::{Entrance, Peer, Standing, check_request};
 use crate::cors::Cors;
 use crate::error::ApiError;
 use crate::live::Live;
@@ -80,6 +80,9 @@ async fn answer(
     let Some(route) = Route::of(&path) else {
         return refuse(record, &ApiError::unknown_path(&path));
     };
+    if app.admin_apart && peer.entrance == Entrance::Public && route.is_for_operator() {
+        return refuse(record, &ApiError::unknown_path(&path));
+    }
     record.route(route.name());
     if peer.standing == Standing::Crowded && !route.is_about_us() {
         let error = if app.memory.is_short() {

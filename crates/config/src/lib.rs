@@ -42,6 +42,8 @@ use reader::Reader;
 pub struct Config {
     /// Where to listen. Port 0 takes any free one.
     pub listen: SocketAddr,
+    /// Where the pages for the operator are served, if not there.
+    pub admin_listen: Option<SocketAddr>,
     /// The API keys of the clients. Never empty.
     pub keys: Vec<ApiKey>,
     /// The first key of `DEFAULT_KEY`, or the one made up at this start.

@@ -199,6 +199,11 @@ pub const VARIABLES: &[Variable] = &[
         "none",
         "A key that `/status`, `/metrics` and the numbers of `/dashboard` then ask for, as `Authorization: Bearer`.",
     ),
+    v(
+        "ADMIN_ADDR",
+        "none",
+        "An address and port, such as `127.0.0.1:9100`, that then alone serves `/status`, `/metrics` and `/dashboard`. It serves the rest too. Port 0 takes any free one and prints it.",
+    ),
     v("SHUTDOWN_DELAY", "0", "Seconds to go on serving after SIGTERM."),
     v("SHUTDOWN_GRACE", "30", "Seconds that running requests may take after that."),
     v("ENABLE_DETAILED_LOGGING", "true", "One line for each request and one for each response."),

@@ -152,6 +152,8 @@ pub struct Readings {
     /// What was learned about how many requests a token may have in flight: its place, the
     /// upstream's id of the model, how many.
     pub learned: Vec<(usize, String, u32)>,
+    /// The rungs of the memory ladder, and whether it stands on them.
+    pub memory_states: Vec<(&'static str, bool)>,
     /// Whether new work may come.
     pub ready: bool,
 }
@@ -191,6 +193,7 @@ pub struct Metrics {
     upstream_tokens: Family<StateLabel, Gauge>,
     breaker: Family<StateLabel, Gauge>,
     learned: Family<LearnedLabels, Gauge>,
+    memory_state: Family<StateLabel, Gauge>,
     ready: Gauge,
 }
 
@@ -242,6 +245,7 @@ impl Default for Metrics {
             upstream_tokens: Family::default(),
             breaker: Family::default(),
             learned: Family::default(),
+            memory_state: Family::default(),
             ready: Gauge::default(),
         };
         metrics.register();
@@ -313,6 +317,8 @@ impl Metrics {
         all.register("upstream_breaker", help, self.breaker.clone());
         let help = "Requests that a token may have in flight, as its refusals taught";
         all.register("upstream_learned_limit", help, self.learned.clone());
+        let help = "Whether memory stands on a rung of its ladder";
+        all.register("memory_state", help, self.memory_state.clone());
         all.register("ready", "Whether new work may come", self.ready.clone());
     }
 
@@ -417,6 +423,9 @@ impl Metrics {
         }
         for (state, is) in &now.breaker {
             self.breaker.get_or_create(&StateLabel { state }).set(i64::from(*is));
+        }
+        for (state, is) in &now.memory_states {
+            self.memory_state.get_or_create(&StateLabel { state }).set(i64::from(*is));
         }
         self.learned.clear();
         for (token, model, limit) in &now.learned {

@@ -20,11 +20,22 @@ use crate::body::Body;
 use crate::memory::Rung;
 use crate::service;
 
+/// A way in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entrance {
+    /// For clients.
+    Public,
+    /// For the operator (`ADMIN_ADDR`).
+    Operator,
+}
+
 /// Whose connection it is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer {
     /// Its address.
     pub(crate) address: SocketAddr,
+    /// By which way it came in.
+    pub(crate) entrance: Entrance,
     /// What its connection may do.
     pub(crate) standing: Standing,
 }

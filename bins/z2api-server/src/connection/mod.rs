@@ -34,7 +34,7 @@ use watch::{Watch, Why};
 
 pub(crate) use descriptors::Descriptors;
 pub(crate) use door::Door;
-pub(crate) use exchange::Peer;
+pub(crate) use exchange::{Entrance, Peer};
 pub(crate) use gate::{Caps, Gate, Place, Standing};
 pub(crate) use proper::check as check_request;
 pub(crate) use turn_away::turn_away;
@@ -52,6 +52,7 @@ const CROWDED_HEAD: Duration = Duration::from_secs(2);
 pub(crate) async fn serve(
     stream: TcpStream,
     address: SocketAddr,
+    entrance: Entrance,
     place: Place,
     app: Arc<App>,
     mut draining: Receiver<bool>,
@@ -69,7 +70,7 @@ pub(crate) async fn serve(
     // The settings must not be held for as long as the connection lives.
     drop(live);
     set_up(&stream, peers.stall);
-    let peer = Peer { address, standing: place.standing };
+    let peer = Peer { address, entrance, standing: place.standing };
     let talk = Talk { stream: &stream, watch: &watch, app: &app, peer, draining: &draining };
     let secure = peers.tls.is_some();
     let ended = match peers.tls {

@@ -28,6 +28,9 @@ const STEPS: [(Rung, f64, f64); 4] = [
 ];
 
 impl Rung {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Calm, Self::Tight, Self::Refusing, Self::Closed, Self::Ending];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Calm => "calm",

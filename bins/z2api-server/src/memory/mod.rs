@@ -77,6 +77,12 @@ impl Memory {
         *self.rung.borrow()
     }
 
+    /// All rungs by name, and whether memory stands there.
+    pub(crate) fn states(&self) -> Vec<(&'static str, bool)> {
+        let rung = self.rung();
+        Rung::ALL.iter().map(|one| (one.as_str(), *one == rung)).collect()
+    }
+
     /// Tells of each change of the rung.
     pub(crate) fn rungs(&self) -> watch::Receiver<Rung> {
         self.rung.subscribe()

@@ -30,6 +30,12 @@ pub(crate) fn read(from: &mut Reader<'_>, flags: &Flags) -> Config {
     let (keys_file, models_file) = (path(from, "API_KEYS_FILE"), path(from, "MODELS_FILE"));
     Config {
         listen,
+        admin_listen: from.with(
+            "ADMIN_ADDR",
+            "none",
+            "an IP address and a port, such as 127.0.0.1:9100",
+            |value| value.parse().ok(),
+        ),
         keys,
         first_key,
         key_is_generated,

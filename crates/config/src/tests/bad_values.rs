@@ -79,6 +79,7 @@ const BAD: &[(&str, &str, &str)] = &[
         "loud",
         "must be one of think, strip, raw, reasoning (or separate, the same as reasoning)",
     ),
+    ("ADMIN_ADDR", "9100", "must be an IP address and a port, such as 127.0.0.1:9100"),
     ("LOG_FORMAT", "xml", "must be json or pretty"),
     (
         "CORS_ALLOW_ORIGINS",
