@@ -104,6 +104,11 @@ impl Reply {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// All headers, their names in lower case.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
     /// The data of the next event, or None after the last. Comments are passed over.
     pub async fn event(&mut self) -> Option<String> {
         loop {
