@@ -42,7 +42,12 @@ pub(crate) struct Reading<'a> {
 impl Judge {
     pub(crate) fn new(target: &Target) -> Self {
         let text = words(target.bytes, target.seed);
-        Self { text, whole: target.whole, model: OnceCell::new() }
+        Self { whole: target.whole, ..Self::of(text) }
+    }
+
+    /// A judge of streams that say this.
+    pub(crate) fn of(text: String) -> Self {
+        Self { text, whole: false, model: OnceCell::new() }
     }
 
     pub(crate) fn reading(&self) -> Reading<'_> {

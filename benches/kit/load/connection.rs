@@ -1,6 +1,6 @@
 //! A kept-alive connection to the server, and an answer read from it.
 
-use std::io::{self, ErrorKind::UnexpectedEof};
+use std::io::{self, ErrorKind, ErrorKind::UnexpectedEof};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -20,20 +20,48 @@ pub(crate) struct Connection {
     stream: TcpStream,
     read: BytesMut,
     framing: Framing,
-    asked: Instant,
+    /// When the last request was sent.
+    pub(crate) asked: Instant,
+    /// Whether the server ends the connection with this answer.
+    pub(crate) closes: bool,
+    /// Whether any byte of an answer to the last request has come.
+    pub(crate) answered: bool,
 }
 
 impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let (read, framing) = (BytesMut::new(), Framing::Over);
-        Ok(Self { stream, read, framing, asked: Instant::now() })
+        Ok(Self {
+            stream,
+            read: BytesMut::new(),
+            framing: Framing::Over,
+            asked: Instant::now(),
+            closes: false,
+            answered: false,
+        })
+    }
+
+    /// Whether the server has closed it, as far as is known here.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self.stream.try_read(&mut [0]) {
+            Ok(_end_or_nonsense) => true,
+            Err(error) => error.kind() != ErrorKind::WouldBlock,
+        }
     }
 
     /// Asks, and waits for the head of a good answer.
     pub(crate) async fn ask(&mut self, request: &[u8]) -> io::Result<()> {
+        match self.begin(request).await? {
+            200 => Ok(()),
+            status => Err(bad(format!("status {status}"))),
+        }
+    }
+
+    /// Asks, and waits for the head of an answer. Tells its status.
+    pub(crate) async fn begin(&mut self, request: &[u8]) -> io::Result<u16> {
         self.asked = Instant::now();
+        self.answered = false;
         self.stream.write_all(request).await?;
         let head = loop {
             match Head::read(&self.read)? {
@@ -43,7 +71,8 @@ impl Connection {
         };
         self.read.advance(head.length);
         self.framing = head.framing;
-        if head.status == 200 { Ok(()) } else { Err(bad(format!("status {}", head.status))) }
+        self.closes = head.closes;
+        Ok(head.status)
     }
 
     /// Hands the next bytes of the body to `each`, after at most one read of at most `most` bytes.
@@ -97,7 +126,10 @@ impl Connection {
         let mut limited = (&mut self.stream).take(most as u64);
         match timeout(PATIENCE, limited.read_buf(&mut self.read)).await?? {
             0 => Err(io::Error::new(UnexpectedEof, "the connection ended within an answer")),
-            _some => Ok(()),
+            _some => {
+                self.answered = true;
+                Ok(())
+            }
         }
     }
 }

@@ -9,6 +9,8 @@ pub(crate) struct Head {
     /// How many bytes it has.
     pub(crate) length: usize,
     pub(crate) framing: Framing,
+    /// Whether it is the last one on its connection.
+    pub(crate) closes: bool,
 }
 
 /// How much of the body is still to come.
@@ -54,7 +56,8 @@ impl Head {
             }
             _neither_or_both => return Err(bad("an answer without a known length")),
         };
-        Ok(Some(Self { status: answer.code.unwrap_or_default(), length, framing }))
+        let closes = value("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        Ok(Some(Self { status: answer.code.unwrap_or_default(), length, framing, closes }))
     }
 }
 

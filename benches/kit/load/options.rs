@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::trial::Trial;
+
 /// Loads a server that answers chat requests, and tells what that cost it.
 #[derive(Debug, Parser)]
 pub(crate) struct Options {
@@ -22,6 +24,9 @@ pub(crate) enum Run {
     Hold(Hold),
     /// A program, until it answers: how long that takes
     Start(Start),
+    /// Starts a gateway of its own, makes trouble, and tells whether it held
+    #[command(subcommand)]
+    Trial(Trial),
 }
 
 /// Whom to ask, for what, and what the answer must be.

@@ -25,6 +25,16 @@ impl Process {
         kib * 1024 + self.children().map(Self::memory).sum::<u64>()
     }
 
+    /// Open descriptors of the process itself.
+    pub(crate) fn descriptors(self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.0)).into_iter().flatten().count()
+    }
+
+    /// Threads of the process itself.
+    pub(crate) fn threads(self) -> usize {
+        tasks(self.0).count()
+    }
+
     fn children(self) -> impl Iterator<Item = Self> {
         let told = tasks(self.0).map(|task| fs::read_to_string(format!("{task}/children")));
         let told: String = told.map(Result::unwrap_or_default).collect();

@@ -59,6 +59,14 @@ impl Log {
             .collect()
     }
 
+    /// How the answer to a chat request has ended so far; most often it is a late one.
+    pub(crate) fn outcome(&self, chat: usize) -> Option<Outcome> {
+        let inner = self.lock();
+        let is_it =
+            |entry: &&Entry| matches!(entry.kind, Kind::Chat(_)) && entry.request.number == chat;
+        inner.entries.iter().rev().find(is_it).map(|entry| entry.outcome)
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.lock().connections
     }

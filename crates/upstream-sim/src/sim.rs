@@ -13,7 +13,7 @@ use crate::{
     guests::{GuestBook, Guests},
     log::Log,
     plan::Plan,
-    record::Recorded,
+    record::{Outcome, Recorded},
     route::Kind,
     serve::{Shared, serve},
 };
@@ -88,6 +88,12 @@ impl Sim {
     /// How many chat requests there were; cheaper than counting [`Sim::chats`].
     pub fn chat_requests(&self) -> usize {
         self.shared.log.chats()
+    }
+
+    /// How the answer to the chat request of this number has ended so far; none when there is no
+    /// such request, or not any more. Cheaper than looking for it in [`Sim::chats`].
+    pub fn outcome(&self, chat: usize) -> Option<Outcome> {
+        self.shared.log.outcome(chat)
     }
 
     /// How often the guest endpoint was asked.
