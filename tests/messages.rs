@@ -347,6 +347,11 @@ async fn what_cannot_be_told_is_an_error_and_no_message() {
     let torn = openai_events(&[call(0, "{\"a\":")], "tool_calls");
     let gateway = Gateway::start(Dialect::OpenAi, torn).await;
     assert_eq!(ask(&gateway, json!({})).await.status, 502, "arguments that are no JSON");
+    let heard = gather(&ask(&gateway, json!({"stream": true})).await.events().await);
+    assert_eq!(heard.unwrap_err()["type"], "api_error", "nor in a stream");
+    gateway.sim.set_plan(openai_events(&[call(0, "{\"a\":")], "length"));
+    let cut = ask(&gateway, json!({})).await.json().await;
+    assert_eq!((&cut["stop_reason"], &cut["content"]), (&json!("max_tokens"), &json!([])));
     let mixed = openai_events(&[call(0, "{"), call(1, "{}"), call(0, "}")], "tool_calls");
     gateway.sim.set_plan(mixed);
     let heard = gather(&ask(&gateway, json!({"stream": true})).await.events().await);

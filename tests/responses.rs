@@ -309,6 +309,33 @@ async fn nothing_is_kept_where_nothing_is_to_be_kept() {
 }
 
 #[tokio::test]
+async fn an_item_that_was_cut_is_incomplete() {
+    let chunk = |delta: Value, finish: Option<&str>| {
+        json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}).to_string()
+    };
+    let call = json!({"content": "x", "tool_calls": [{"index": 0, "id": "c1",
+        "function": {"name": "look", "arguments": "{\"a\":"}}]});
+    let ends = [chunk(call, None), chunk(json!({}), Some("length")), "[DONE]".to_owned()];
+    let gateway = Gateway::start(Dialect::OpenAi, Script::events(ends)).await;
+    let streamed = gather(&ask(&gateway, json!({"stream": true})).await.events().await);
+    let whole = ask(&gateway, json!({})).await.json().await;
+    for response in [streamed, whole] {
+        let status = |at: usize| response["output"][at]["status"].clone();
+        assert_eq!([status(0), status(1)], ["completed", "incomplete"]);
+    }
+}
+
+#[tokio::test]
+async fn an_effort_switches_the_thinking() {
+    let gateway = Gateway::start(Dialect::OpenAi, says(json!({"content": "One."}))).await;
+    for (effort, kind) in [("none", "disabled"), ("high", "enabled")] {
+        let fields = json!({"model": "GLM-4.7", "reasoning": {"effort": effort}});
+        assert_eq!(ask(&gateway, fields).await.status, 200);
+        assert_eq!(asked(&gateway)["thinking"]["type"], kind, "{effort}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_only_offered_beside_the_rest_is_left_out_and_named() {
     let gateway = Gateway::start(Dialect::OpenAi, says(json!({"content": "One."}))).await;
     let tools = json!([

@@ -32,7 +32,9 @@ impl Cors {
         };
         if let Some(allow) = allow {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allow);
-            let exposed = HeaderValue::from_static("x-request-id, x-z2api-ignored, retry-after");
+            let exposed = HeaderValue::from_static(
+                "x-request-id, request-id, x-z2api-ignored, x-z2api-estimate, retry-after",
+            );
             headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         }
     }

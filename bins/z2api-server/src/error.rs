@@ -241,7 +241,7 @@ impl ApiError {
         let message = format!("The upstream's answer cannot be passed on: {error}. Ask again.");
         let code = "upstream_bad_arguments";
         let error = Self::new(StatusCode::BAD_GATEWAY, "upstream_error", code, message);
-        Self { log: Some(code.into()), owner: Owner::Upstream, ..error }
+        Self { log: Some(code.into()), owner: Owner::Upstream, should_retry: Some(false), ..error }
     }
 
     pub(crate) fn internal() -> Self {

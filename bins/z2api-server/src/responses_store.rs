@@ -1,20 +1,25 @@
 //! Answers of the Responses API, kept in memory for requests that follow them. Not durable: they
 //! are gone with the process, or once newer ones need their room.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use lru::LruCache;
 use z2api_wire::openai::request::{Content, Message, Part};
 
-/// How many bytes an answer is expected to have; only the cache's first size hangs on it.
-const EXPECTED: u64 = 16 * 1024;
-
-/// Kept answers by their id. The sum of their sizes is bounded.
+/// Kept answers by their id. The sum of their sizes is bounded; those that nobody has asked for the
+/// longest go first.
 #[derive(Debug)]
 pub(crate) struct ResponseStore {
-    kept: Cache<String, Arc<Kept>, BySize>,
+    inner: Mutex<Inner>,
+    /// The most that may be kept, in bytes.
+    limit: usize,
+}
+
+#[derive(Debug)]
+struct Inner {
+    kept: LruCache<String, Arc<Kept>>,
+    bytes: usize,
 }
 
 /// A kept answer.
@@ -28,37 +33,57 @@ pub(crate) struct Kept {
     pub(crate) conversation: Vec<Message>,
 }
 
-#[derive(Debug, Clone)]
-struct BySize;
-
-impl Weighter<String, Arc<Kept>> for BySize {
-    fn weight(&self, id: &String, kept: &Arc<Kept>) -> u64 {
-        let messages = kept.conversation.iter().map(size_of_message).sum::<usize>();
-        (id.len() + kept.json.len() + messages) as u64
-    }
-}
-
 impl ResponseStore {
     /// A store of at most so many bytes; 0 keeps nothing.
     pub(crate) fn new(bytes: u64) -> Self {
-        let items = usize::try_from(bytes / EXPECTED).unwrap_or(usize::MAX).max(1);
-        Self { kept: Cache::with_weighter(items, bytes, BySize) }
+        let inner = Inner { kept: LruCache::unbounded(), bytes: 0 };
+        Self { inner: Mutex::new(inner), limit: usize::try_from(bytes).unwrap_or(usize::MAX) }
     }
 
-    /// Keeps an answer, if it is not larger than the store.
+    /// Keeps an answer, if it is not larger than the store; older ones make room.
     pub(crate) fn keep(&self, id: String, kept: Kept) {
-        self.kept.insert(id, Arc::new(kept));
+        let size = size_of_kept(&id, &kept);
+        if size > self.limit {
+            return;
+        }
+        let mut inner = self.lock();
+        inner.bytes += size;
+        if let Some((id, replaced)) = inner.kept.push(id, Arc::new(kept)) {
+            inner.bytes -= size_of_kept(&id, &replaced);
+        }
+        while inner.bytes > self.limit
+            && let Some((id, oldest)) = inner.kept.pop_lru()
+        {
+            inner.bytes -= size_of_kept(&id, &oldest);
+        }
     }
 
     /// The answer of this id, if `owner` asked for it.
     pub(crate) fn get(&self, id: &str, owner: &[u8; 32]) -> Option<Arc<Kept>> {
-        self.kept.get(id).filter(|kept| kept.owner == *owner)
+        self.lock().kept.get(id).filter(|kept| kept.owner == *owner).cloned()
     }
 
     /// Forgets an answer; false if there was none of `owner`'s.
     pub(crate) fn forget(&self, id: &str, owner: &[u8; 32]) -> bool {
-        self.get(id, owner).is_some() && self.kept.remove(id).is_some()
+        let mut inner = self.lock();
+        if inner.kept.peek(id).is_none_or(|kept| kept.owner != *owner) {
+            return false;
+        }
+        if let Some((id, gone)) = inner.kept.pop_entry(id) {
+            inner.bytes -= size_of_kept(&id, &gone);
+        }
+        true
     }
+
+    /// Nothing is left half done where a holder could panic.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn size_of_kept(id: &str, kept: &Kept) -> usize {
+    let messages: usize = kept.conversation.iter().map(size_of_message).sum();
+    id.len() + kept.json.len() + messages
 }
 
 fn size_of_message(message: &Message) -> usize {
@@ -102,15 +127,22 @@ mod tests {
     }
 
     #[test]
-    fn the_store_stays_within_its_bytes() {
+    fn the_oldest_make_room_and_the_newest_is_there() {
         let store = ResponseStore::new(64 * 1024);
         for at in 0..1_000 {
             store.keep(format!("{at}"), kept(1, 1024));
+            assert!(store.get(&format!("{at}"), &[1; 32]).is_some(), "the newest");
+            let inner = store.lock();
+            assert!(inner.bytes <= 64 * 1024);
+            let sum: usize = inner.kept.iter().map(|(id, kept)| size_of_kept(id, kept)).sum();
+            assert_eq!(sum, inner.bytes);
         }
-        assert!(store.kept.weight() <= 64 * 1024, "{}", store.kept.weight());
-        assert!(!store.kept.is_empty());
-        store.keep("large".into(), kept(1, 65 * 1024));
-        assert!(store.get("large", &[1; 32]).is_none());
+        assert!(store.get("0", &[1; 32]).is_none());
+        store.keep("nearly all".into(), kept(1, 60 * 1024));
+        assert!(store.get("nearly all", &[1; 32]).is_some());
+        store.keep("too large".into(), kept(1, 65 * 1024));
+        assert!(store.get("too large", &[1; 32]).is_none());
+        assert!(store.get("nearly all", &[1; 32]).is_some(), "nothing made room for it");
         let none = ResponseStore::new(0);
         none.keep("a".into(), kept(1, 1));
         assert!(none.get("a", &[1; 32]).is_none());

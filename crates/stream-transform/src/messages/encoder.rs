@@ -23,8 +23,10 @@ pub struct MessageEvents {
     in_delta: bool,
     /// Tool calls whose block is closed, by the upstream's count.
     closed: Vec<u32>,
-    /// The upstream went back to a call whose block is closed, and it cannot be told any more.
-    broken: bool,
+    /// The arguments of the open call.
+    arguments: String,
+    /// Why the answer cannot be told as a message, if it cannot.
+    broken: Option<&'static str>,
     stop_word: Option<String>,
 }
 
@@ -52,7 +54,8 @@ impl MessageEvents {
             open: None,
             in_delta: false,
             closed: Vec::new(),
-            broken: false,
+            arguments: String::new(),
+            broken: None,
             stop_word: None,
         };
         let message = super::whole::Message::begin(id);
@@ -88,6 +91,9 @@ impl MessageEvents {
         self.close_delta();
         if let Block::Tool(index) = block {
             self.closed.push(index);
+            if super::whole::object(&std::mem::take(&mut self.arguments)).is_none() {
+                self.broken = Some("The upstream called a tool with what is no JSON object.");
+            }
         }
         if block == Block::Thinking {
             self.begin_delta(b"signature_delta\",\"signature\":\"");
@@ -143,7 +149,7 @@ impl Sink for MessageEvents {
 
     fn tool_call(&mut self, call: &ToolCallDelta<'_>) {
         if self.closed.contains(&call.index) {
-            self.broken = true;
+            self.broken = Some("The upstream mixed the pieces of several tool calls.");
             return;
         }
         self.enter(Block::Tool(call.index), |out| {
@@ -153,6 +159,7 @@ impl Sink for MessageEvents {
             push_escaped(out, call.name.as_deref().unwrap_or_default());
             out.put_slice(b"\",\"input\":{}");
         });
+        self.arguments.push_str(&call.arguments);
         self.piece(b"input_json_delta\",\"partial_json\":\"", &call.arguments);
     }
 
@@ -185,11 +192,12 @@ impl Sink for MessageEvents {
             #[serde(rename = "type")]
             kind: &'static str,
         }
-        if self.broken {
-            let message = "The upstream mixed the pieces of several tool calls.";
+        // One that ran into its limit within a call says so: clients run no such call.
+        let torn_last = reason == FinishReason::Length && self.broken.is_none();
+        self.leave();
+        if let (Some(message), false) = (self.broken, torn_last) {
             return self.event("error", &ErrorBody::new(502, message));
         }
-        self.leave();
         let word = self.stop_word.take();
         let word = word.as_deref();
         let delta = Why { stop_reason: stop_reason(reason, word), stop_sequence: word };

@@ -53,6 +53,9 @@ fn check(request: &MessagesRequest) -> Result<(), RequestError> {
         Some(0) => return invalid("max_tokens", "`max_tokens` must be at least 1.".to_owned()),
         Some(_) => {}
     }
+    if request.messages.is_empty() {
+        return invalid("messages", "`messages` must hold at least one message.".to_owned());
+    }
     if request.mcp_servers.as_ref().is_some_and(|servers| !servers.is_empty()) {
         let why = "the upstream asks no tool servers of yours; offer their tools as `tools`";
         return unsupported("mcp_servers", why);
@@ -108,7 +111,8 @@ fn tools(tools: &[Tool]) -> Result<Option<Box<RawValue>>, RequestError> {
                 } else {
                     ""
                 };
-                let why = format!("it is a tool of Anthropic's servers{search}");
+                let kind: String = kind.chars().take(40).collect();
+                let why = format!("the upstream has no tools of the type {kind:?}{search}");
                 return unsupported(&format!("tools[{at}]"), &why);
             }
         }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use z2api_wire::event::FinishReason;
 
 use super::{Counts, SIGNATURE, stop_reason};
 use crate::fold::{Folded, FoldedCall};
@@ -70,7 +71,12 @@ pub fn message(answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, BadArgument
     content.extend((!answer.reasoning.is_empty()).then_some(thinking));
     content.extend((!answer.content.is_empty()).then_some(Block::Text { text: answer.content }));
     for call in answer.tool_calls {
-        content.push(Block::ToolUse(tool_use(call)?));
+        match tool_use(call) {
+            Ok(tool_use) => content.push(Block::ToolUse(tool_use)),
+            // The answer ran into its limit within the call, and says so: no client can run half.
+            Err(_) if answer.finish_reason == FinishReason::Length => {}
+            Err(torn) => return Err(torn),
+        }
     }
     let message = Message {
         content,
@@ -82,10 +88,14 @@ pub fn message(answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, BadArgument
     Ok(serde_json::to_vec(&message).expect("a message is JSON"))
 }
 
-fn tool_use(call: &FoldedCall) -> Result<ToolUse<'_>, BadArguments> {
-    let arguments = if call.arguments.trim().is_empty() { "{}" } else { call.arguments.trim() };
+/// The arguments as a JSON object, if they are one. None at all are an empty one.
+pub(super) fn object(arguments: &str) -> Option<&RawValue> {
+    let arguments = if arguments.trim().is_empty() { "{}" } else { arguments.trim() };
     let input = serde_json::from_str::<&RawValue>(arguments).ok();
-    let input = input.filter(|input| input.get().starts_with('{'));
-    let input = input.ok_or_else(|| BadArguments { tool: call.name.clone() })?;
+    input.filter(|input| input.get().starts_with('{'))
+}
+
+fn tool_use(call: &FoldedCall) -> Result<ToolUse<'_>, BadArguments> {
+    let input = object(&call.arguments).ok_or_else(|| BadArguments { tool: call.name.clone() })?;
     Ok(ToolUse { id: &call.id, name: &call.name, input })
 }

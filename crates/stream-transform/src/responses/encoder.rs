@@ -110,7 +110,7 @@ impl ResponseEvents {
         if self.open.as_ref().is_some_and(|open| open.kind == kind) {
             return;
         }
-        self.leave();
+        self.leave(Status::Completed);
         let prefix = match kind {
             Kind::Reasoning => "rs",
             Kind::Message => "msg",
@@ -162,7 +162,7 @@ impl ResponseEvents {
     }
 
     /// Ends the open item.
-    fn leave(&mut self) {
+    fn leave(&mut self, status: Status) {
         let Some(open) = &self.open else { return };
         let text = open.text.clone();
         match &open.kind {
@@ -202,7 +202,7 @@ impl ResponseEvents {
             }
         }
         let Some(open) = self.open.take() else { return };
-        let item = self.item(&open, Status::Completed);
+        let item = self.item(&open, status);
         let output_index = self.output.len();
         self.event("response.output_item.done", OfItem { output_index, item: &item });
         self.output.push(item);
@@ -326,7 +326,7 @@ impl Sink for ResponseEvents {
         if self.output.is_empty() && self.open.is_none() {
             self.enter(Kind::Message);
         }
-        self.leave();
+        self.leave(Status::of_last(reason));
         let response = Response::ended(&self.frame, &self.output, reason, usage);
         if let Some(on_whole) = self.on_whole.take() {
             let json = serde_json::to_vec(&response).expect("a response is JSON");

@@ -12,10 +12,13 @@ use crate::request::{RequestError, invalid, unsupported};
 ///
 /// Thinking, text and calls that follow one another are one turn of the assistant's.
 pub(super) fn add_items(items: Vec<Item>, messages: &mut Vec<Message>) -> Result<(), RequestError> {
-    let mut turn = Turn::default();
+    let (mut turn, mut images) = (Turn::default(), Vec::new());
     for (at, item) in items.into_iter().enumerate() {
         let place = format!("input[{at}]");
         let kind = item.kind.clone().unwrap_or_else(|| "message".to_owned());
+        if kind != "function_call_output" {
+            say_images(&mut images, messages);
+        }
         match kind.as_str() {
             "message" if item.role == Some(responses::Role::Assistant) => {
                 if turn.has_content() {
@@ -41,7 +44,7 @@ pub(super) fn add_items(items: Vec<Item>, messages: &mut Vec<Message>) -> Result
             }
             "function_call_output" => {
                 turn.end(messages);
-                add_output(item, &place, messages)?;
+                add_output(item, &place, messages, &mut images)?;
             }
             "item_reference" => {
                 return unsupported(&place, "no items are kept; send the item itself");
@@ -50,6 +53,7 @@ pub(super) fn add_items(items: Vec<Item>, messages: &mut Vec<Message>) -> Result
         }
     }
     turn.end(messages);
+    say_images(&mut images, messages);
     Ok(())
 }
 
@@ -155,10 +159,16 @@ fn message(item: Item, place: &str) -> Result<Message, RequestError> {
     Ok(Message { role, content: Some(content), ..Message::user("") })
 }
 
-/// A tool's message holds text only: images that a function gave follow as the user's.
-fn add_output(item: Item, place: &str, messages: &mut Vec<Message>) -> Result<(), RequestError> {
+/// A tool's message holds text only: images that functions gave follow the last of their outcomes as
+/// the user's, since outcomes must stand together.
+fn add_output(
+    item: Item,
+    place: &str,
+    messages: &mut Vec<Message>,
+    images: &mut Vec<Part>,
+) -> Result<(), RequestError> {
     let id = need(item.call_id, place, "call_id")?;
-    let (mut texts, mut images) = (Vec::new(), Vec::new());
+    let mut texts = Vec::new();
     for part in parts(need(item.output, place, "output")?, place)? {
         match part {
             Part::Text { text } => texts.push(text),
@@ -171,10 +181,14 @@ fn add_output(item: Item, place: &str, messages: &mut Vec<Message>) -> Result<()
         tool_call_id: Some(id),
         ..Message::user("")
     });
-    if !images.is_empty() {
-        messages.push(Message { content: Some(Content::Parts(images)), ..Message::user("") });
-    }
     Ok(())
+}
+
+fn say_images(images: &mut Vec<Part>, messages: &mut Vec<Message>) {
+    if !images.is_empty() {
+        let content = Some(Content::Parts(std::mem::take(images)));
+        messages.push(Message { content, ..Message::user("") });
+    }
 }
 
 fn parts(parts: Parts, place: &str) -> Result<Vec<Part>, RequestError> {

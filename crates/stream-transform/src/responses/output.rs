@@ -104,6 +104,16 @@ pub(super) enum Status {
     Failed,
 }
 
+impl Status {
+    /// Of the last item of an answer that ended for this reason: one that was cut is not whole.
+    pub(super) fn of_last(reason: FinishReason) -> Self {
+        match reason {
+            FinishReason::Stop | FinishReason::ToolCalls => Self::Completed,
+            FinishReason::Length | FinishReason::ContentFilter => Self::Incomplete,
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 pub(super) struct Failure<'a> {
     pub(super) code: &'static str,
@@ -283,6 +293,14 @@ impl Item {
 }
 
 impl Item {
+    fn set_status(&mut self, new: Status) {
+        match self {
+            Self::Reasoning { status, .. }
+            | Self::Message { status, .. }
+            | Self::FunctionCall { status, .. } => *status = new,
+        }
+    }
+
     /// The text of a message.
     pub(super) fn text_mut(&mut self) -> Option<&mut Part> {
         match self {
@@ -326,6 +344,9 @@ pub fn response(frame: &Frame, answer: Folded<'_>) -> Vec<u8> {
         let FoldedCall { id, name, arguments, .. } = call.clone();
         let item_id = frame.item_id("fc", output.len());
         output.push(Item::FunctionCall { id: item_id, call_id: id, name, arguments, status: done });
+    }
+    if let Some(last) = output.last_mut() {
+        last.set_status(Status::of_last(answer.finish_reason));
     }
     let response = Response::ended(frame, &output, answer.finish_reason, answer.usage);
     serde_json::to_vec(&response).expect("a response is JSON")

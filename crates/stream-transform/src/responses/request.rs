@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use z2api_wire::openai::request::{ChatRequest, Content, Message, Role};
+use z2api_wire::openai::request::{ChatRequest, Content, Message, Role, Thinking, ThinkingKind};
 use z2api_wire::openai::responses::{Input, ResponsesRequest, TextOptions, Tool};
 
 use super::items::add_items;
@@ -52,6 +52,7 @@ pub fn chat_request(
         tools: tools(request.tools.as_deref().unwrap_or_default(), &mut dropped)?,
         tool_choice: request.tool_choice.as_deref().map(tool_choice),
         response_format: format.map(response_format).transpose()?,
+        thinking: request.reasoning.as_ref().and_then(|asked| thinking(asked.effort.as_deref()?)),
         reasoning_effort: request.reasoning.as_ref().and_then(|asked| asked.effort.clone()),
         user: request.user.clone(),
         parallel_tool_calls: request.parallel_tool_calls,
@@ -59,6 +60,15 @@ pub fn chat_request(
         ..ChatRequest::default()
     };
     Ok(Asked { chat, conversation })
+}
+
+/// An effort switches the thinking of a model that can do either.
+fn thinking(effort: &str) -> Option<Thinking> {
+    let kind = match effort {
+        "none" => ThinkingKind::Disabled,
+        _ => ThinkingKind::Enabled,
+    };
+    Some(Thinking { kind, clear_thinking: None })
 }
 
 fn check(request: &ResponsesRequest) -> Result<(), RequestError> {
@@ -123,7 +133,10 @@ fn tools(
                 let why = "to search the web, ask a model with -Search in its name";
                 return unsupported(&place, why);
             }
-            _ => return unsupported(&place, "it is a tool of OpenAI's servers"),
+            (kind, _) => {
+                let why = format!("the upstream has no tools of the type {:?}", bounded(kind));
+                return unsupported(&place, &why);
+            }
         }
     }
     Ok((!functions.is_empty()).then(|| json(&functions)))
@@ -156,6 +169,11 @@ fn response_format(format: &RawValue) -> Result<Box<RawValue>, RequestError> {
         Ok(_) => Ok(format.to_owned()),
         Err(_) => invalid("text.format", "`text.format` must be an object with a type.".to_owned()),
     }
+}
+
+/// A word of the client's, cut to what an error may repeat.
+fn bounded(word: &str) -> String {
+    word.chars().take(40).collect()
 }
 
 fn json(value: &impl Serialize) -> Box<RawValue> {
