@@ -81,8 +81,10 @@ async fn taken_by_one_who_does_not_read(buffer: &str) -> u64 {
 async fn one_who_does_not_read_slows_the_upstream() {
     for buffer in ["1024", "16384", "4194304"] {
         let taken = taken_by_one_who_does_not_read(buffer).await;
-        // Most of it waits in the kernel, on either side.
-        assert!(taken < 1024 * 1024, "{taken} bytes, for a buffer of {buffer}");
+        // The upstream has no end, so that coming to rest is what counts. Most of it waits in the
+        // kernel, whose buffers grow with the load of the machine: up to 6 MiB on the reading side
+        // and 4 MiB on the writing one.
+        assert!(taken < 12 * 1024 * 1024, "{taken} bytes, for a buffer of {buffer}");
     }
 }
 
@@ -105,7 +107,7 @@ async fn a_reader_that_pauses_loses_nothing() {
     let text = long_text();
     let events: Vec<String> = text.iter().map(|text| piece(text)).chain([END.to_owned()]).collect();
     // The upstream's patience is no matter while it is not read.
-    let variables = [("STREAM_IDLE_TIMEOUT", "200"), ("CLIENT_STALL_TIMEOUT", "10000")];
+    let variables = [("STREAM_IDLE_TIMEOUT", "1000"), ("CLIENT_STALL_TIMEOUT", "10000")];
     let gateway = Gateway::with(Dialect::ZaiWeb, Script::events(events), &variables).await;
     let mut client = Raw::with_small_window(gateway.address, 4096).await;
     client.send(chat_request(true, "")).await;
@@ -115,7 +117,7 @@ async fn a_reader_that_pauses_loses_nothing() {
         while let Some(event) = reply.event().await {
             got.push(event);
             if got.len() % 1500 == 100 {
-                sleep(Duration::from_millis(600)).await;
+                sleep(Duration::from_millis(1500)).await;
             }
         }
     };
