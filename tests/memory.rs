@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use z2api_observability::MemoryReading;
+use z2api_observability::{MemoryReading, memory_reading};
 use z2api_server::MemorySource;
 use z2api_tests::{Gateway, KEY, PATIENCE, Reply};
 use z2api_upstream_sim::Script;
@@ -196,4 +196,23 @@ async fn bodies_that_come_together_have_room_together_or_are_refused() {
     running.event().await.expect("a chunk");
     until(&gateway, |status| status["memory_reserved_mb"] == 0).await;
     assert_eq!(gateway.in_flight(), 1, "a request that has been sent needs no room any more");
+}
+
+/// What is kept at the end is what the system's own allocator would keep all the rest for.
+#[tokio::test]
+async fn memory_that_is_let_go_goes_back_to_the_system() {
+    let before = memory_reading().resident;
+    let burst = || {
+        let mut boxes: Vec<Box<[u8]>> = (0..200_000).map(|_| vec![1; 1024].into()).collect();
+        (memory_reading().resident, boxes.pop())
+    };
+    let (most, kept) = std::thread::spawn(burst).join().unwrap();
+    assert!(most > before + 150 * MIB, "{before} {most}");
+    let back = async {
+        while memory_reading().resident > before + 75 * MIB {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, back).await.expect("it goes back");
+    drop(kept);
 }

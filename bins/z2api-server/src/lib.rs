@@ -5,6 +5,7 @@
 //! streams, and whatever goes wrong is worded in `error`.
 
 mod admin;
+mod allocator;
 mod announce;
 mod answer;
 mod api;

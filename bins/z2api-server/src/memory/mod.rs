@@ -6,12 +6,12 @@ mod ladder;
 mod running;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use z2api_observability::{MemoryReading, memory_reading};
 
 use crate::app::App;
@@ -26,6 +26,10 @@ pub(crate) use running::Enlisted;
 /// How often memory is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// What an ended request held has gone back to the system by then; sooner, more would be ended than
+/// must be.
+const BETWEEN_ENDS: Duration = Duration::from_secs(2);
+
 /// Tells how much memory is used. The real one asks the system.
 pub type MemorySource = Arc<dyn Fn() -> MemoryReading + Send + Sync>;
 
@@ -36,6 +40,7 @@ pub(crate) struct Memory {
     running: Arc<Running>,
     resident: AtomicU64,
     rung: watch::Sender<Rung>,
+    last_end: Mutex<Option<Instant>>,
 }
 
 impl Memory {
@@ -47,6 +52,7 @@ impl Memory {
             running: Arc::default(),
             resident: AtomicU64::new(0),
             rung: watch::Sender::new(Rung::Calm),
+            last_end: Mutex::default(),
         };
         memory.look(limit);
         memory
@@ -93,6 +99,15 @@ impl Memory {
         self.rung() >= Rung::Refusing
     }
 
+    fn may_end(&self) -> bool {
+        let mut last = self.last_end.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = last.is_none_or(|last| last.elapsed() >= BETWEEN_ENDS);
+        if may {
+            *last = Some(Instant::now());
+        }
+        may
+    }
+
     /// Looks at the memory, and does what must be done.
     fn look(&self, limit: u64) {
         self.budget.set_memory(limit);
@@ -104,7 +119,7 @@ impl Memory {
             tell(before, rung, reading, limit);
             self.rung.send_replace(rung);
         }
-        if rung == Rung::Ending {
+        if rung == Rung::Ending && self.may_end() {
             let told = self.running.end_largest();
             tracing::error!(r#type = "memory", told, "the largest requests are told to end");
         }
