@@ -166,7 +166,7 @@ def judge(schema, exchange):
             "/chat/completions": "CreateChatCompletionResponse",
             "/completions": "CreateCompletionResponse",
         }[path]
-        yield from schema.faults(kind, exchange.body)
+        yield from schema.faults(kind, described(json.loads(exchange.body), kind))
 
 
 def described(chunk, kind):
@@ -174,6 +174,9 @@ def described(chunk, kind):
     perhaps a usage; its chunks have null for both until the last."""
     if kind == "CreateCompletionResponse":
         choices = [{**choice, "finish_reason": choice["finish_reason"] or "stop"} for choice in chunk["choices"]]
+        # An extension, as in chats.
+        for choice in choices:
+            choice.pop("reasoning_content", None)
         rest = {name: value for name, value in chunk.items() if (name, value) != ("usage", None)}
         chunk = {**rest, "choices": choices}
     return json.dumps(chunk)
