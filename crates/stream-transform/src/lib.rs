@@ -22,6 +22,7 @@
 //! ```
 
 mod annotation;
+mod as_chat;
 mod calls;
 mod chunks;
 mod citation;

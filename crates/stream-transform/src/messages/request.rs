@@ -4,13 +4,12 @@
 //! marks, the size of the thinking, `top_k`.
 
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 use z2api_wire::anthropic::request::{MessagesRequest, Metadata, Text, Tool, ToolChoice};
-use z2api_wire::openai::request::{
-    ChatRequest, Content, Message, Part, Role, Stop, Thinking, ThinkingKind,
-};
+use z2api_wire::openai::request::{ChatRequest, Content, Message, Part, Role, Stop};
 
-use super::turns::{add_turn, said};
+use super::turns::add_turn;
+use crate::as_chat::{OfFunction, Offered, json, no_such_tool, said, switched};
 use crate::request::{RequestError, invalid, unsupported};
 
 /// Writes the request in the words of Chat Completions.
@@ -40,11 +39,6 @@ pub fn chat_request(request: MessagesRequest) -> Result<ChatRequest, RequestErro
         user: request.metadata.and_then(|Metadata { user_id }| user_id),
         ..ChatRequest::default()
     })
-}
-
-fn switched(on: bool) -> Thinking {
-    let kind = if on { ThinkingKind::Enabled } else { ThinkingKind::Disabled };
-    Thinking { kind, clear_thinking: None }
 }
 
 fn check(request: &MessagesRequest) -> Result<(), RequestError> {
@@ -79,27 +73,6 @@ fn system(text: Text) -> Message {
     )
 }
 
-/// A tool in OpenAI's shape.
-#[derive(Serialize)]
-struct Function<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<&'a RawValue>,
-}
-
-#[derive(Serialize)]
-struct OfFunction<T> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: T,
-}
-
-fn of_function<T>(function: T) -> OfFunction<T> {
-    OfFunction { kind: "function", function }
-}
-
 fn tools(tools: &[Tool]) -> Result<Option<Box<RawValue>>, RequestError> {
     let mut functions = Vec::with_capacity(tools.len());
     for (at, tool) in tools.iter().enumerate() {
@@ -111,12 +84,10 @@ fn tools(tools: &[Tool]) -> Result<Option<Box<RawValue>>, RequestError> {
                 } else {
                     ""
                 };
-                let kind: String = kind.chars().take(40).collect();
-                let why = format!("the upstream has no tools of the type {kind:?}{search}");
-                return unsupported(&format!("tools[{at}]"), &why);
+                return no_such_tool(&format!("tools[{at}]"), kind, search);
             }
         }
-        functions.push(of_function(Function {
+        functions.push(OfFunction::new(Offered {
             name: &tool.name,
             description: tool.description.as_deref(),
             parameters: tool.input_schema.as_deref(),
@@ -134,11 +105,6 @@ fn tool_choice(choice: &ToolChoice) -> Box<RawValue> {
         ToolChoice::Auto { .. } => json(&"auto"),
         ToolChoice::Any {} => json(&"required"),
         ToolChoice::None {} => json(&"none"),
-        ToolChoice::Tool { name } => json(&of_function(Name { name })),
+        ToolChoice::Tool { name } => json(&OfFunction::new(Name { name })),
     }
-}
-
-/// Strings, and JSON that was read as such, can always be written.
-pub(super) fn json(value: &impl Serialize) -> Box<RawValue> {
-    to_raw_value(value).expect("our own types are JSON")
 }

@@ -1,16 +1,10 @@
 //! The turns of a conversation in the Messages API, as messages of Chat Completions.
 
-use serde::Serialize;
 use z2api_wire::anthropic::request::{self as anthropic, Block, Blocks, Source, Turn};
 use z2api_wire::openai::request::{Content, ImageUrl, Message, Part, Role};
 
-use super::request::json;
-use crate::request::{RequestError, invalid, unsupported};
-
-/// A message that only says something.
-pub(super) fn said(role: Role, content: Content) -> Message {
-    Message { role, content: Some(content), ..Message::user("") }
-}
+use crate::as_chat::{self, Call, need, outcome, said};
+use crate::request::{RequestError, unsupported};
 
 /// Adds the messages of one turn. What tools gave comes before what else the user says, since it
 /// answers the turn before.
@@ -48,21 +42,6 @@ struct Gathered {
     results: Vec<Message>,
 }
 
-/// A tool call in OpenAI's shape.
-#[derive(Serialize)]
-struct Call {
-    id: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: Function,
-}
-
-#[derive(Serialize)]
-struct Function {
-    name: String,
-    arguments: String,
-}
-
 impl Gathered {
     fn add(&mut self, block: Block, place: &str) -> Result<(), RequestError> {
         match block.kind.as_str() {
@@ -76,8 +55,7 @@ impl Gathered {
                 let arguments = need(block.input, place, "input")?.get().to_owned();
                 let name = need(block.name, place, "name")?;
                 let id = need(block.id, place, "id")?;
-                let function = Function { name, arguments };
-                self.calls.push(Call { id, kind: "function", function });
+                self.calls.push(Call::new(id, name, arguments));
             }
             "tool_result" => self.add_result(block, place)?,
             _ => return unsupported(place, "blocks of this type mean nothing to the upstream"),
@@ -111,8 +89,7 @@ impl Gathered {
             // OpenAI's shape has no mark for it, and the model should know.
             text.insert_str(0, "Error: ");
         }
-        let content = Content::Text(text);
-        self.results.push(Message { tool_call_id: Some(id), ..said(Role::Tool, content) });
+        self.results.push(outcome(id, text));
         Ok(())
     }
 
@@ -123,23 +100,8 @@ impl Gathered {
         if only_results {
             return;
         }
-        let content = match parts.is_empty() {
-            true => calls.is_empty().then(|| Content::Text(String::new())),
-            false => Some(Content::Parts(parts)),
-        };
-        messages.push(Message {
-            role,
-            content,
-            reasoning_content: (!thinking.is_empty()).then(|| thinking.join("\n\n")),
-            tool_calls: (!calls.is_empty()).then(|| json(&calls)),
-            ..Message::user("")
-        });
+        messages.push(as_chat::turn(role, &thinking, parts, &calls));
     }
-}
-
-fn need<T>(value: Option<T>, place: &str, field: &str) -> Result<T, RequestError> {
-    let param = format!("{place}.{field}");
-    value.map_or_else(|| invalid(&param, format!("`{param}` is missing.")), Ok)
 }
 
 fn image(source: Source, place: &str) -> Result<Part, RequestError> {

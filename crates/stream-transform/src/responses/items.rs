@@ -1,12 +1,11 @@
 //! The items of a conversation in the Responses API, as messages of Chat Completions.
 
-use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
 use z2api_wire::openai::request::{Content, ImageUrl, Message, Part, Role};
 use z2api_wire::openai::responses::{self as responses, Item, Parts};
 
+use crate::as_chat::{self, Call, json, need, outcome, said};
 use crate::fold::Folded;
-use crate::request::{RequestError, invalid, unsupported};
+use crate::request::{RequestError, unsupported};
 
 /// Adds the messages of `items`.
 ///
@@ -73,27 +72,6 @@ pub fn answer_turn(answer: Folded<'_>) -> Message {
     }
 }
 
-/// A tool call in the shape of Chat Completions.
-#[derive(Debug, Serialize)]
-struct Call {
-    id: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: Function,
-}
-
-#[derive(Debug, Serialize)]
-struct Function {
-    name: String,
-    arguments: String,
-}
-
-impl Call {
-    fn new(id: String, name: String, arguments: String) -> Self {
-        Self { id, kind: "function", function: Function { name, arguments } }
-    }
-}
-
 /// A turn of the assistant's that is being put together.
 #[derive(Debug, Default)]
 struct Turn {
@@ -131,17 +109,7 @@ impl Turn {
         if thinking.is_empty() && parts.is_empty() && calls.is_empty() {
             return;
         }
-        let content = match parts.is_empty() {
-            true => calls.is_empty().then(|| Content::Text(String::new())),
-            false => Some(Content::Parts(parts)),
-        };
-        messages.push(Message {
-            role: Role::Assistant,
-            content,
-            reasoning_content: (!thinking.is_empty()).then(|| thinking.join("\n\n")),
-            tool_calls: (!calls.is_empty()).then(|| json(&calls)),
-            ..Message::user("")
-        });
+        messages.push(as_chat::turn(Role::Assistant, &thinking, parts, &calls));
     }
 }
 
@@ -156,7 +124,7 @@ fn message(item: Item, place: &str) -> Result<Message, RequestError> {
         Parts::Text(text) => Content::Text(text),
         list @ Parts::List(_) => Content::Parts(parts(list, place)?),
     };
-    Ok(Message { role, content: Some(content), ..Message::user("") })
+    Ok(said(role, content))
 }
 
 /// A tool's message holds text only: images that functions gave follow the last of their outcomes as
@@ -175,19 +143,13 @@ fn add_output(
             other => images.push(other),
         }
     }
-    messages.push(Message {
-        role: Role::Tool,
-        content: Some(Content::Text(texts.join("\n"))),
-        tool_call_id: Some(id),
-        ..Message::user("")
-    });
+    messages.push(outcome(id, texts.join("\n")));
     Ok(())
 }
 
 fn say_images(images: &mut Vec<Part>, messages: &mut Vec<Message>) {
     if !images.is_empty() {
-        let content = Some(Content::Parts(std::mem::take(images)));
-        messages.push(Message { content, ..Message::user("") });
+        messages.push(said(Role::User, Content::Parts(std::mem::take(images))));
     }
 }
 
@@ -211,13 +173,4 @@ fn parts(parts: Parts, place: &str) -> Result<Vec<Part>, RequestError> {
         }
     };
     list.into_iter().enumerate().map(part).collect()
-}
-
-fn need<T>(value: Option<T>, place: &str, field: &str) -> Result<T, RequestError> {
-    let param = format!("{place}.{field}");
-    value.map_or_else(|| invalid(&param, format!("`{param}` is missing.")), Ok)
-}
-
-fn json(value: &impl Serialize) -> Box<RawValue> {
-    to_raw_value(value).expect("our own types are JSON")
 }

@@ -3,11 +3,12 @@
 //! What only OpenAI's own servers can do is refused by name.
 
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
-use z2api_wire::openai::request::{ChatRequest, Content, Message, Role, Thinking, ThinkingKind};
+use serde_json::value::RawValue;
+use z2api_wire::openai::request::{ChatRequest, Content, Message, Role};
 use z2api_wire::openai::responses::{Input, ResponsesRequest, TextOptions, Tool};
 
 use super::items::add_items;
+use crate::as_chat::{OfFunction, Offered, json, need, no_such_tool, said, switched};
 use crate::request::{RequestError, invalid, unsupported};
 
 /// A request, understood.
@@ -35,11 +36,9 @@ pub fn chat_request(
         Some(Input::Text(text)) => conversation.push(Message::user(text)),
         Some(Input::Items(items)) => add_items(items, &mut conversation)?,
     }
-    let instructions = request.instructions.clone().map(|text| Message {
-        role: Role::System,
-        content: Some(Content::Text(text)),
-        ..Message::user("")
-    });
+    let instructions = request.instructions.clone();
+    let instructions = instructions.map(|text| said(Role::System, Content::Text(text)));
+    let effort = request.reasoning.as_ref().and_then(|asked| asked.effort.clone());
     let mut dropped = Vec::new();
     let format = request.text.as_ref().and_then(|TextOptions { format }| format.as_deref());
     let chat = ChatRequest {
@@ -52,23 +51,15 @@ pub fn chat_request(
         tools: tools(request.tools.as_deref().unwrap_or_default(), &mut dropped)?,
         tool_choice: request.tool_choice.as_deref().map(tool_choice),
         response_format: format.map(response_format).transpose()?,
-        thinking: request.reasoning.as_ref().and_then(|asked| thinking(asked.effort.as_deref()?)),
-        reasoning_effort: request.reasoning.as_ref().and_then(|asked| asked.effort.clone()),
+        // An effort switches the thinking of a model that can do either.
+        thinking: effort.as_ref().map(|word| switched(word != "none")),
+        reasoning_effort: effort,
         user: request.user.clone(),
         parallel_tool_calls: request.parallel_tool_calls,
         dropped,
         ..ChatRequest::default()
     };
     Ok(Asked { chat, conversation })
-}
-
-/// An effort switches the thinking of a model that can do either.
-fn thinking(effort: &str) -> Option<Thinking> {
-    let kind = match effort {
-        "none" => ThinkingKind::Disabled,
-        _ => ThinkingKind::Enabled,
-    };
-    Some(Thinking { kind, clear_thinking: None })
 }
 
 fn check(request: &ResponsesRequest) -> Result<(), RequestError> {
@@ -88,22 +79,6 @@ fn check(request: &ResponsesRequest) -> Result<(), RequestError> {
     Ok(())
 }
 
-#[derive(Serialize)]
-struct OfFunction<T> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: T,
-}
-
-#[derive(Serialize)]
-struct Function<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<&'a RawValue>,
-}
-
 fn tools(
     tools: &[Tool],
     dropped: &mut Vec<&'static str>,
@@ -112,18 +87,11 @@ fn tools(
     for (at, tool) in tools.iter().enumerate() {
         let place = format!("tools[{at}]");
         match (tool.kind.as_str(), &tool.name) {
-            ("function", Some(name)) => functions.push(OfFunction {
-                kind: "function",
-                function: Function {
-                    name,
-                    description: tool.description.as_deref(),
-                    parameters: tool.parameters.as_deref(),
-                },
-            }),
-            ("function", None) => {
-                let param = format!("{place}.name");
-                return invalid(&param, format!("`{param}` is missing."));
-            }
+            ("function", name) => functions.push(OfFunction::new(Offered {
+                name: need(name.as_deref(), &place, "name")?,
+                description: tool.description.as_deref(),
+                parameters: tool.parameters.as_deref(),
+            })),
             // What is only offered beside the rest may be missing: Codex always sends both.
             ("web_search", _) if tool.external_web_access == Some(false) => {
                 dropped.push("tools.web_search");
@@ -133,10 +101,7 @@ fn tools(
                 let why = "to search the web, ask a model with -Search in its name";
                 return unsupported(&place, why);
             }
-            (kind, _) => {
-                let why = format!("the upstream has no tools of the type {:?}", bounded(kind));
-                return unsupported(&place, &why);
-            }
+            (kind, _) => return no_such_tool(&place, kind, ""),
         }
     }
     Ok((!functions.is_empty()).then(|| json(&functions)))
@@ -149,7 +114,7 @@ fn tool_choice(choice: &RawValue) -> Box<RawValue> {
         name: String,
     }
     match serde_json::from_str::<Named>(choice.get()) {
-        Ok(function) => json(&OfFunction { kind: "function", function }),
+        Ok(function) => json(&OfFunction::new(function)),
         Err(_) => choice.to_owned(),
     }
 }
@@ -169,13 +134,4 @@ fn response_format(format: &RawValue) -> Result<Box<RawValue>, RequestError> {
         Ok(_) => Ok(format.to_owned()),
         Err(_) => invalid("text.format", "`text.format` must be an object with a type.".to_owned()),
     }
-}
-
-/// A word of the client's, cut to what an error may repeat.
-fn bounded(word: &str) -> String {
-    word.chars().take(40).collect()
-}
-
-fn json(value: &impl Serialize) -> Box<RawValue> {
-    to_raw_value(value).expect("our own types are JSON")
 }

@@ -1,0 +1,80 @@
+// What the Vercel AI SDK has to do with each provider for an API other than Chat Completions.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { APICallError, generateText, jsonSchema, stepCountIs, streamText, tool } from 'ai';
+import {
+  asked, calls, inEachDialect, parameters, prompt, said, scene, slow, thought, untilClosed,
+} from './scene.mjs';
+
+/** Checks a provider, made by `create(baseURL, apiKey)`; `thinks` are the options that ask for thinking. */
+export const check = (create, thinks = {}) => inEachDialect((dialect, baseURL) => {
+  const provider = (apiKey) => create(baseURL, apiKey);
+  const glm = provider(scene.key);
+  const quiet = { maxRetries: 0, onError() {} };
+  const generate = (model, options) => generateText({ model: glm(model), ...quiet, ...options });
+  const stream = (model, options) => streamText({ model: glm(model), ...quiet, ...options });
+
+  test('an answer is the same streamed and whole', async () => {
+    const text = prompt({ think: thought, say: said, usage: { prompt: 21, completion: 34 } });
+    const whole = await generate('GLM-4.5-Thinking', { prompt: text, ...thinks });
+    const streamed = stream('GLM-4.5-Thinking', { prompt: text, ...thinks });
+    assert.deepEqual([whole.text, whole.reasoningText], [said, thought]);
+    assert.deepEqual([await streamed.text, await streamed.reasoningText], [said, thought]);
+    for (const usage of [whole.usage, await streamed.usage]) {
+      assert.deepEqual([usage.inputTokens, usage.outputTokens], [21, 34]);
+    }
+    assert.deepEqual([whole.finishReason, await streamed.finishReason], ['stop', 'stop']);
+  });
+
+  for (const how of ['whole', 'streamed']) {
+    test(`tools are called in several turns, ${how}`, async () => {
+      const text = prompt({ call: calls, then: { say: said } });
+      const heard = [];
+      const execute = (given) => heard.push(given) && 'high';
+      const tools = { tide_at: tool({ inputSchema: jsonSchema(parameters), execute }) };
+      const options = { prompt: text, tools, stopWhen: stepCountIs(3) };
+      if (dialect === 'zai-web') {
+        await assert.rejects(generate('GLM-4.5', options), { statusCode: 400, message: /`tools`/ });
+        return;
+      }
+      const answer = how === 'whole' ? await generate('GLM-4.5', options) : stream('GLM-4.5', options);
+      assert.equal(await answer.text, said);
+      assert.deepEqual(heard, calls.map((call) => call.arguments));
+      const [, second] = await asked(text);
+      assert.deepEqual(second.body.messages.slice(2).map((message) => message.tool_call_id), ['call_1', 'call_2']);
+    });
+  }
+
+  test('an error carries its status and our words', async () => {
+    const wrong = await generate('gpt-4o', { prompt: 'Why?' }).catch((error) => error);
+    assert(APICallError.isInstance(wrong), `${wrong}`);
+    assert.deepEqual([wrong.statusCode, wrong.isRetryable], [404, false]);
+    assert.match(wrong.message, /The model `gpt-4o` does not exist/);
+    const stranger = { model: provider('wrong')('GLM-4.5'), prompt: 'Why?', ...quiet };
+    await assert.rejects(generateText(stranger), { statusCode: 401 });
+  });
+
+  for (const fault of [{ fail_after: 3 }, { cut_after: 3 }]) {
+    test(`an answer that breaks off is no whole one: ${JSON.stringify(fault)}`, async () => {
+      const parts = [];
+      for await (const part of stream('GLM-4.5', { prompt: prompt({ say: said, ...fault }) }).fullStream) parts.push(part);
+      const heard = parts.filter((part) => part.type === 'text-delta').map((part) => part.text).join('');
+      assert(heard && said.startsWith(heard), heard);
+      const end = parts.find((part) => part.type === 'finish');
+      assert(parts.some((part) => part.type === 'error') || end?.finishReason === 'error', JSON.stringify(parts));
+    });
+  }
+
+  test('heartbeats are passed over', async () => {
+    assert.equal(await stream('GLM-4.5', { prompt: prompt(slow) }).text, said);
+  });
+
+  test("an aborted stream ends the upstream's answer", async () => {
+    const text = prompt({ say: said, stall_after: 4 });
+    const abort = new AbortController();
+    const { fullStream } = stream('GLM-4.5', { prompt: text, abortSignal: abort.signal });
+    for await (const part of fullStream) if (part.type === 'text-delta') abort.abort();
+    await untilClosed(text);
+  });
+});
