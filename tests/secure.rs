@@ -258,6 +258,29 @@ async fn a_stream_that_is_granted_nothing_does_not_hold_its_slot_for_ever() {
     drop(unread);
 }
 
+/// A stream that its client does not read gives back its slot, and its neighbour goes on. What its
+/// client finds later is a broken stream, not the end of one.
+#[tokio::test]
+async fn a_stream_of_many_that_is_not_read_is_let_go_of() {
+    let endless = Script::events([PIECE]).endless();
+    let variables = [("ENABLE_HTTP2", "true"), ("CLIENT_STALL_TIMEOUT", "1000")];
+    let gateway = Gateway::with(Dialect::ZaiWeb, endless, &variables).await;
+    let mut client = http2(TcpStream::connect(gateway.address).await.unwrap()).await;
+    let unread = client.send_request(question(Version::HTTP_2, true)).await.unwrap();
+    let mut read = client.send_request(question(Version::HTTP_2, true)).await.unwrap().into_body();
+    let until_one_is_left = async {
+        while gateway.in_flight() == 2 {
+            read.frame().await.expect("a frame").expect("a stream that goes on");
+        }
+    };
+    timeout(PATIENCE, until_one_is_left).await.expect("the slot of the one that is not read");
+    assert_eq!(gateway.in_flight(), 1);
+    assert!(gateway.sim.until(|sim| sim.open_streams() == 1, PATIENCE).await);
+    read.frame().await.expect("a frame").expect("a stream that still goes on");
+    let rest = timeout(PATIENCE, unread.into_body().collect()).await.expect("an end");
+    assert!(rest.is_err(), "what is cut off must not look whole");
+}
+
 /// A frame of HTTP/2 (RFC 9113, 4.1).
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();

@@ -14,6 +14,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::gate::Standing;
+use super::shared::{LetGo, Shared};
 use super::watch::Watch;
 use crate::app::App;
 use crate::body::Body;
@@ -43,8 +44,17 @@ pub(crate) struct Peer {
 /// A body that tells the watch when it is over, however that comes.
 #[derive(Debug)]
 pub(crate) struct Tracked {
-    body: Body,
-    _open: Open,
+    body: Held,
+    open: Open,
+}
+
+/// How the body is held.
+#[derive(Debug)]
+enum Held {
+    /// The only one of its connection: who lets go of it drops the connection.
+    Alone(Body),
+    /// One of many.
+    Shared(Arc<Shared>),
 }
 
 /// A request that is not over.
@@ -88,7 +98,18 @@ pub(crate) async fn exchange(
         }
     }
     watch.answer_begins();
-    Ok(response.map(|body| Tracked { body, _open: open }))
+    Ok(response.map(|body| Tracked { body: Held::new(body, version, &watch), open }))
+}
+
+impl Held {
+    fn new(body: Body, version: Version, watch: &Watch) -> Self {
+        if version < Version::HTTP_2 {
+            return Self::Alone(body);
+        }
+        let shared = Shared::new(body, watch.now());
+        watch.shares(&shared);
+        Self::Shared(shared)
+    }
 }
 
 /// Whether the rest of the request's body has no place to go.
@@ -103,20 +124,30 @@ fn ends_with_connection(version: Version, response: &Response<Body>) -> bool {
 
 impl http_body::Body for Tracked {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = LetGo;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+    ) -> Poll<Option<Result<Frame<Bytes>, LetGo>>> {
+        let Self { body, open } = &mut *self;
+        match body {
+            Held::Alone(body) => Pin::new(body).poll_frame(cx).map_err(LetGo::from),
+            Held::Shared(shared) => shared.poll_frame(cx, || open.0.now()),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.body {
+            Held::Alone(body) => body.is_end_stream(),
+            Held::Shared(shared) => shared.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.body {
+            Held::Alone(body) => body.size_hint(),
+            Held::Shared(shared) => shared.size_hint(),
+        }
     }
 }

@@ -11,6 +11,7 @@ mod exchange;
 mod gate;
 mod linger;
 mod proper;
+mod shared;
 mod sides;
 mod talk;
 mod turn_away;

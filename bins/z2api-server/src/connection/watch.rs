@@ -7,10 +7,13 @@
 //! clock is looked at now and then only, never per event.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 use z2api_config::{Limits, Peers};
+
+use super::shared::Shared;
 
 /// What a client must take of an answer that waits for it, in bytes per second.
 const LEAST_RATE: u64 = 1024;
@@ -94,6 +97,8 @@ pub(crate) struct Watch {
     multiplexed: AtomicBool,
     /// Until when a first byte must have come.
     patience: AtomicU64,
+    /// Their answers.
+    shared: Mutex<Vec<Weak<Shared>>>,
     /// It has been told to take no further requests.
     retired: AtomicBool,
     written: AtomicU64,
@@ -118,6 +123,7 @@ impl Watch {
             phase: AtomicU64::new(Phase::Fresh as u64),
             open: AtomicUsize::new(0),
             multiplexed: AtomicBool::new(false),
+            shared: Mutex::default(),
             patience: AtomicU64::new(millis(peers.head)),
             retired: AtomicBool::new(false),
             written: AtomicU64::new(0),
@@ -130,6 +136,13 @@ impl Watch {
     /// The connection speaks HTTP/2.
     pub(crate) fn multiplexed(&self) {
         self.multiplexed.store(true, Relaxed);
+    }
+
+    /// One of many answers on this connection begins.
+    pub(crate) fn shares(&self, answer: &Arc<Shared>) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.retain(|answer| answer.strong_count() > 0);
+        shared.push(Arc::downgrade(answer));
     }
 
     /// The gateway stops: a peer that has not said anything yet must do so now.
@@ -231,6 +244,7 @@ impl Watch {
             Phase::Busy | Phase::Leaving => None,
         };
         let mut next = now + head.min(idle).min(answer).min(stall.div_ceil(4)).max(1);
+        self.let_go_of_the_stuck(now);
         for (due, why) in due.into_iter().chain(self.stint_due(now)).chain(self.age_due()) {
             if due <= now {
                 return Err(why);
@@ -256,8 +270,19 @@ impl Watch {
         Some((self.stint.load(Relaxed).saturating_add(stall), Why::Stalled))
     }
 
-    /// An HTTP/2 stream can be stuck while its connection is not: the client grants it nothing. So
-    /// no such connection gets older than two answers may take.
+    /// An HTTP/2 stream can be stuck while its connection is not: the client grants it nothing.
+    fn let_go_of_the_stuck(&self, now: u64) {
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for answer in shared.iter().filter_map(Weak::upgrade) {
+            let is_stuck = |since: u64| since.saturating_add(self.deadlines.stall) <= now;
+            if answer.waiting_since().is_some_and(is_stuck) {
+                answer.let_go();
+            }
+        }
+    }
+
+    /// A stream that has ended can have left bytes that its client does not take. So no connection
+    /// of many requests gets older than two answers may take.
     fn age_due(&self) -> Option<(u64, Why)> {
         let answer = self.deadlines.answer;
         match (self.multiplexed.load(Relaxed), self.retired.load(Relaxed)) {
@@ -288,7 +313,8 @@ impl Watch {
         self.phase.store(since | phase as u64, Relaxed);
     }
 
-    fn now(&self) -> u64 {
+    /// The time as the watch counts it: milliseconds since the connection was accepted.
+    pub(crate) fn now(&self) -> u64 {
         millis(self.accepted.elapsed())
     }
 }
