@@ -113,6 +113,32 @@ async fn what_tells_of_the_gateway_never_needs_a_slot() {
     queued(&gateway, 0).await;
 }
 
+/// Both slots are held for longer by far than anybody may wait: who comes then need not wait to
+/// learn it.
+#[tokio::test]
+async fn who_could_not_be_served_in_time_is_refused_without_waiting() {
+    let slow = fine().first_after(Duration::from_millis(300));
+    let variables = [
+        ("MAX_CONCURRENT_CONNECTIONS", "2"),
+        ("CONNECTION_QUEUE_SIZE", "10"),
+        ("QUEUE_TIMEOUT", "100"),
+    ];
+    let gateway = Gateway::with(Dialect::ZaiWeb, slow, &variables).await;
+    let code = |body: &Value| body["error"]["code"].as_str().map(str::to_owned);
+    for _ in 0..8 {
+        let (one, other) = tokio::join!(ask(&gateway, KEY, false), ask(&gateway, KEY, false));
+        assert_eq!((one.status, other.status), (200, 200));
+    }
+    gateway.sim.set_plan(stuck());
+    let held = [ask(&gateway, KEY, true).await, ask(&gateway, KEY, true).await];
+    let refused = ask(&gateway, KEY, false).await;
+    assert!(refused.header("retry-after").is_some());
+    let body = refused.json().await;
+    assert_eq!(code(&body).as_deref(), Some("server_full"), "{body}");
+    assert!(body["error"]["message"].as_str().unwrap().contains("can come free in time"), "{body}");
+    drop(held);
+}
+
 #[tokio::test]
 async fn a_limit_may_follow_the_upstream() {
     let limit = async |gateway: &Gateway| {
