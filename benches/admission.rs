@@ -61,16 +61,9 @@ fn permits(c: &mut Criterion) {
     }
 }
 
-fn config() -> Criterion {
-    Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_millis(700))
-}
-
 criterion_group! {
     name = benches;
-    config = config();
+    config = z2api_benches::config();
     targets = permits
 }
 criterion_main!(benches);

@@ -1,7 +1,6 @@
 //! Reading a chat request's JSON, and putting it into the upstream's terms.
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use z2api_benches::request;
@@ -40,16 +39,9 @@ fn translating(c: &mut Criterion) {
     }
 }
 
-fn config() -> Criterion {
-    Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_millis(700))
-}
-
 criterion_group! {
     name = benches;
-    config = config();
+    config = z2api_benches::config();
     targets = parsing, translating
 }
 criterion_main!(benches);

@@ -3,7 +3,6 @@
 //! The throughput is told in upstream bytes; that of `events/…` in events.
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use z2api_benches::{Reads, Said, Stream, decode, encode, events, transform, whole};
@@ -104,16 +103,9 @@ fn encoding(c: &mut Criterion) {
     }
 }
 
-fn config() -> Criterion {
-    Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_millis(700))
-}
-
 criterion_group! {
     name = benches;
-    config = config();
+    config = z2api_benches::config();
     targets = whole_way, decoding, transforming, encoding
 }
 criterion_main!(benches);

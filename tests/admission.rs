@@ -3,26 +3,14 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use z2api_tests::web::{fine, stuck};
 use z2api_tests::{Gateway, KEY, PATIENCE, Reply};
-use z2api_upstream_sim::{Plan, Script, faults};
+use z2api_upstream_sim::{Plan, faults};
 use z2api_wire::event::Dialect;
 
 const PATH: &str = "/v1/chat/completions";
 const ANN: &str = "sk-the-key-of-ann";
 const BOB: &str = "sk-the-key-of-bob";
-const PIECE: &str =
-    r#"{"type":"chat:completion","data":{"delta_content":"tide ","phase":"answer"}}"#;
-const END: &str = r#"{"type":"chat:completion","data":{"phase":"done","done":true}}"#;
-
-fn fine() -> Script {
-    Script::events([PIECE, END])
-}
-
-/// Says something, then nothing more.
-fn stuck() -> Script {
-    fine().stall_after(1)
-}
-
 async fn gateway(plan: impl Plan, slots: &str, queue: &str) -> Gateway {
     let keys = format!("{ANN},{BOB},{KEY}");
     let variables = [

@@ -2,13 +2,11 @@
 //! differ about where a request ends, nothing after it.
 
 use serde_json::Value;
+use z2api_tests::web::{END, PIECE};
 use z2api_tests::{Answer, Gateway, KEY, Raw, answers, chat_request};
 use z2api_upstream_sim::Script;
 use z2api_wire::event::Dialect;
 
-const PIECE: &str =
-    r#"{"type":"chat:completion","data":{"delta_content":"tide ","phase":"answer"}}"#;
-const END: &str = r#"{"type":"chat:completion","data":{"phase":"done","done":true}}"#;
 const BODY: &str = r#"{"model":"GLM-4.5","messages":[{"role":"user","content":"x"}]}"#;
 /// What must not be answered when it follows something odd.
 const SMUGGLED: &str = "GET /v1/models HTTP/1.1\r\nhost: smuggled\r\n\r\n";

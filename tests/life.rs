@@ -5,24 +5,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use z2api_tests::web::{END, PIECE, fine, stuck};
 use z2api_tests::{Gateway, PATIENCE};
 use z2api_upstream_sim::{Outcome, Script};
 use z2api_wire::event::Dialect;
 
-const PIECE: &str =
-    r#"{"type":"chat:completion","data":{"delta_content":"tide ","phase":"answer"}}"#;
-const END: &str = r#"{"type":"chat:completion","data":{"phase":"done","done":true}}"#;
 /// What a hang-up may take to reach the upstream.
 const SOON: Duration = Duration::from_secs(1);
-
-/// Says something, then nothing more.
-fn stuck() -> Script {
-    Script::events([PIECE, END]).stall_after(1)
-}
-
-fn fine() -> Script {
-    Script::events([PIECE, END])
-}
 
 async fn gateway(plan: Script, slots: &str, queue: &str) -> Gateway {
     let variables = [("MAX_CONCURRENT_CONNECTIONS", slots), ("CONNECTION_QUEUE_SIZE", queue)];

@@ -1,16 +1,10 @@
 //! One line in and one line out for each request, whatever becomes of it.
 
 use serde_json::json;
+use z2api_tests::web::fine;
 use z2api_tests::{Gateway, KEY, PATIENCE};
 use z2api_upstream_sim::Script;
 use z2api_wire::event::Dialect;
-
-fn fine() -> Script {
-    Script::events([
-        r#"{"type":"chat:completion","data":{"delta_content":"tide ","phase":"answer"}}"#,
-        r#"{"type":"chat:completion","data":{"phase":"done","done":true}}"#,
-    ])
-}
 
 #[tokio::test]
 async fn each_request_has_one_line_in_and_one_out() {

@@ -3,15 +3,12 @@
 #![cfg(debug_assertions)]
 
 use serde_json::{Value, json};
+use z2api_tests::web::{END, PIECE};
 use z2api_tests::{Gateway, KEY, Reply};
 use z2api_upstream_sim::Script;
 use z2api_wire::event::Dialect;
 
 const CHAT: &str = "/v1/chat/completions";
-const PIECE: &str =
-    r#"{"type":"chat:completion","data":{"delta_content":"tide ","phase":"answer"}}"#;
-const END: &str = r#"{"type":"chat:completion","data":{"phase":"done","done":true}}"#;
-
 async fn gateway(plan: Script) -> Gateway {
     let one_slot = [("MAX_CONCURRENT_CONNECTIONS", "1"), ("CONNECTION_QUEUE_SIZE", "0")];
     Gateway::with(Dialect::ZaiWeb, plan, &one_slot).await

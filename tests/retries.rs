@@ -3,16 +3,10 @@
 
 use serde_json::{Value, json};
 use z2api_observability::{LogSink, subscriber};
+use z2api_tests::web::fine;
 use z2api_tests::{Gateway, KEY};
 use z2api_upstream_sim::{Script, fails_first};
 use z2api_wire::event::Dialect;
-
-fn fine() -> Script {
-    Script::events([
-        r#"{"type":"chat:completion","data":{"delta_content":"tide ","phase":"answer"}}"#,
-        r#"{"type":"chat:completion","data":{"phase":"done","done":true}}"#,
-    ])
-}
 
 fn down() -> Script {
     Script::status(503, "application/json", "{}")

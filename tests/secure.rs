@@ -1,7 +1,6 @@
 //! TLS and HTTP/2, both off unless they are asked for. The clients are hyper's and rustls'.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,37 +12,27 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
+use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use z2api_config::{Config, Flags};
+use z2api_tests::web::{END, PIECE, fine};
 use z2api_tests::{Gateway, KEY, PATIENCE, Raw};
 use z2api_upstream_sim::{Plan, Script};
 use z2api_wire::event::Dialect;
 
-const PIECE: &str =
-    r#"{"type":"chat:completion","data":{"delta_content":"tide ","phase":"answer"}}"#;
-const END: &str = r#"{"type":"chat:completion","data":{"phase":"done","done":true}}"#;
-
-fn fine() -> Script {
-    Script::events([PIECE, END])
-}
-
 /// A certificate for localhost, with its key, in files that are gone with their holder.
 struct Certificate {
-    folder: PathBuf,
+    folder: TempDir,
     authority: rustls::pki_types::CertificateDer<'static>,
 }
 
 impl Certificate {
     fn new() -> Self {
-        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let name = format!("z2api-tls-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = TempDir::new().unwrap();
         let mut certificate = Self { folder, authority: Vec::new().into() };
         certificate.renew();
         certificate
@@ -52,13 +41,14 @@ impl Certificate {
     /// Puts another certificate and key in place.
     fn renew(&mut self) {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        std::fs::write(self.folder.join("cert.pem"), made.cert.pem()).unwrap();
-        std::fs::write(self.folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(self.folder.path().join("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(self.folder.path().join("key.pem"), made.signing_key.serialize_pem())
+            .unwrap();
         self.authority = made.cert.der().clone();
     }
 
     fn file(&self, name: &str) -> String {
-        self.folder.join(name).to_str().unwrap().to_owned()
+        self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
     async fn gateway(&self, plan: impl Plan, more: &[(&str, &str)]) -> Gateway {
@@ -85,12 +75,6 @@ impl Certificate {
         let name = ServerName::try_from("localhost").unwrap();
         let socket = TcpStream::connect(to).await?;
         TlsConnector::from(Arc::new(config)).connect(name, socket).await
-    }
-}
-
-impl Drop for Certificate {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -1,9 +1,9 @@
 //! Each setting changed, and its effect seen from outside.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use z2api_config::{Config, Flags, VARIABLES, keygen};
 use z2api_tests::{Gateway, KEY, PATIENCE};
@@ -29,28 +29,15 @@ async fn web(plan: impl Plan, variables: &[(&str, &str)]) -> Gateway {
     Gateway::with(Dialect::ZaiWeb, plan, variables).await
 }
 
-/// A file that is gone with its holder.
-struct TempFile(PathBuf);
-
-impl TempFile {
-    fn new(text: &str) -> Self {
-        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let name = format!("z2api-settings-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::write(&path, text).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
+/// A file with this text that is gone with its holder.
+fn file(text: &str) -> NamedTempFile {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(&file, text).unwrap();
+    file
 }
 
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
+fn path(file: &NamedTempFile) -> &str {
+    file.path().to_str().unwrap()
 }
 
 async fn ask_with(gateway: &Gateway, key: &str, model: &str) -> (u16, Option<String>, Value) {
@@ -80,8 +67,8 @@ async fn keys_of_the_file_have_names_and_limits() {
     let limits = ["models=GLM-4.5", "per_minute=1", "concurrent=1", "expires=2020-01-01"];
     let lines: Vec<String> =
         keys.iter().zip(limits).map(|((_, line), limit)| format!("{line} {limit}\n")).collect();
-    let file = TempFile::new(&lines.concat());
-    let gateway = web(fine(), &[("API_KEYS_FILE", file.path())]).await;
+    let file = file(&lines.concat());
+    let gateway = web(fine(), &[("API_KEYS_FILE", path(&file))]).await;
     let key = |at: usize| keys[at].0.as_str();
 
     assert_eq!(ask_with(&gateway, key(0), "glm-4.5").await.0, 200);
@@ -273,9 +260,8 @@ async fn several_tokens_stand_in_for_each_other() {
 
 #[tokio::test]
 async fn models_come_from_the_file_that_is_named() {
-    let file =
-        TempFile::new(r#"[{"name":"Mine","zai_web":"their-id","created":1,"thinking":"always"}]"#);
-    let gateway = web(fine(), &[("MODELS_FILE", file.path())]).await;
+    let file = file(r#"[{"name":"Mine","zai_web":"their-id","created":1,"thinking":"always"}]"#);
+    let gateway = web(fine(), &[("MODELS_FILE", path(&file))]).await;
     assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 404);
     assert_eq!(gateway.chat("mine", json!({})).await.status, 200);
     let asked = gateway.sim.chats()[0].json();
@@ -287,14 +273,14 @@ async fn models_come_from_the_file_that_is_named() {
 
 #[tokio::test]
 async fn a_model_may_have_a_limit_of_its_own() {
-    let file = TempFile::new(
+    let file = file(
         r#"[{"name":"Few","zai_web":"few","created":1,"thinking":"optional","concurrency":1},
             {"name":"Many","zai_web":"many","created":1,"thinking":"never"}]"#,
     );
     let stuck = z2api_upstream_sim::plan_fn(|request: &z2api_upstream_sim::Recorded| {
         if request.json()["model"] == "few" { fine().stall_after(1) } else { fine() }
     });
-    let variables = [("MODELS_FILE", file.path()), ("QUEUE_TIMEOUT", "100")];
+    let variables = [("MODELS_FILE", path(&file)), ("QUEUE_TIMEOUT", "100")];
     let gateway = web(stuck, &variables).await;
     let _held = gateway.chat("Few", json!({"stream": true})).await;
     assert_eq!(gateway.chat("Few-Thinking", json!({})).await.status, 503, "all variants together");
@@ -543,9 +529,9 @@ async fn new_settings_are_taken_without_dropping_a_request() {
     let mut running = gateway.chat("GLM-4.5", json!({"stream": true})).await;
     running.event().await.expect("a chunk");
     gateway.sim.set_plan(fine());
-    let models = TempFile::new(r#"[{"name":"Mine","zai_web":"x","created":1,"thinking":"never"}]"#);
+    let models = file(r#"[{"name":"Mine","zai_web":"x","created":1,"thinking":"never"}]"#);
     let restart = gateway.reload(&[
-        ("MODELS_FILE", models.path()),
+        ("MODELS_FILE", path(&models)),
         ("MAX_CONCURRENT_CONNECTIONS", "2"),
         ("THINK_TAGS_MODE", "strip"),
         ("UPSTREAM_TOKEN", "another-token"),

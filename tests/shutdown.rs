@@ -6,27 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
+use z2api_tests::web::{endless, fine, stuck};
 use z2api_tests::{Gateway, PATIENCE, Raw, Reply, answers, chat_request};
-use z2api_upstream_sim::{Plan, Script};
+use z2api_upstream_sim::Plan;
 use z2api_wire::event::Dialect;
 
-const PIECE: &str =
-    r#"{"type":"chat:completion","data":{"delta_content":"tide ","phase":"answer"}}"#;
-const END: &str = r#"{"type":"chat:completion","data":{"phase":"done","done":true}}"#;
 const HEALTH: &str = "GET /health HTTP/1.1\r\nhost: a\r\n\r\n";
-
-fn fine() -> Script {
-    Script::events([PIECE, END])
-}
-
-/// Says something, then nothing more.
-fn stuck() -> Script {
-    Script::events([PIECE, END]).stall_after(1)
-}
-
-fn endless() -> Script {
-    Script::events([PIECE]).endless()
-}
 
 async fn web(plan: impl Plan, variables: &[(&str, &str)]) -> Gateway {
     Gateway::with(Dialect::ZaiWeb, plan, variables).await

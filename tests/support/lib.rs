@@ -7,6 +7,7 @@ mod raw;
 pub mod reference;
 mod said;
 mod streams;
+pub mod web;
 
 pub use gateway::{Gateway, KEY, PATIENCE};
 pub use http::{Reply, send};

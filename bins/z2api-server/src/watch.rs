@@ -60,24 +60,9 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
+    use tempfile::TempDir;
+
     use super::*;
-
-    /// A folder that is gone with its holder.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new() -> Self {
-            let path = std::env::temp_dir().join(format!("z2api-{:016x}", rand::random::<u64>()));
-            fs::create_dir(&path).unwrap();
-            Self(path)
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
 
     /// Looks until the first change is told, at most three times.
     fn changes(watch: &mut Watch, paths: &[PathBuf]) -> usize {
@@ -86,8 +71,8 @@ mod tests {
 
     #[test]
     fn a_change_is_told_once_and_when_it_has_settled() {
-        let folder = Folder::new();
-        let paths = [folder.0.join("keys")];
+        let folder = TempDir::new().unwrap();
+        let paths = [folder.path().join("keys")];
         fs::write(&paths[0], "one").unwrap();
         let mut watch = Watch::default();
         assert_eq!(changes(&mut watch, &paths), 0);
@@ -100,12 +85,12 @@ mod tests {
 
     #[test]
     fn a_file_put_in_place_by_renaming_is_a_change() {
-        let folder = Folder::new();
-        let paths = [folder.0.join("keys")];
+        let folder = TempDir::new().unwrap();
+        let paths = [folder.path().join("keys")];
         fs::write(&paths[0], "one").unwrap();
         let mut watch = Watch::default();
         assert_eq!(changes(&mut watch, &paths), 0);
-        let (new, before) = (folder.0.join("new"), fs::metadata(&paths[0]).unwrap());
+        let (new, before) = (folder.path().join("new"), fs::metadata(&paths[0]).unwrap());
         fs::write(&new, "two").unwrap();
         // Of the same length and age, as a copy that keeps times makes it.
         let file = fs::File::options().write(true).open(&new).unwrap();
@@ -116,27 +101,27 @@ mod tests {
 
     #[test]
     fn a_link_set_to_another_folder_is_a_change() {
-        let folder = Folder::new();
+        let folder = TempDir::new().unwrap();
         for (version, text) in [("v1", "one"), ("v2", "two")] {
-            fs::create_dir(folder.0.join(version)).unwrap();
-            fs::write(folder.0.join(version).join("keys"), text).unwrap();
+            fs::create_dir(folder.path().join(version)).unwrap();
+            fs::write(folder.path().join(version).join("keys"), text).unwrap();
         }
         // As Kubernetes mounts a secret: keys -> ..data/keys, ..data -> a folder of this version.
-        symlink("v1", folder.0.join("..data")).unwrap();
-        symlink("..data/keys", folder.0.join("keys")).unwrap();
-        let paths = [folder.0.join("keys")];
+        symlink("v1", folder.path().join("..data")).unwrap();
+        symlink("..data/keys", folder.path().join("keys")).unwrap();
+        let paths = [folder.path().join("keys")];
         let mut watch = Watch::default();
         assert_eq!(changes(&mut watch, &paths), 0);
-        symlink("v2", folder.0.join("..new")).unwrap();
-        fs::rename(folder.0.join("..new"), folder.0.join("..data")).unwrap();
+        symlink("v2", folder.path().join("..new")).unwrap();
+        fs::rename(folder.path().join("..new"), folder.path().join("..data")).unwrap();
         assert_eq!(changes(&mut watch, &paths), 1);
         assert_eq!(fs::read_to_string(&paths[0]).unwrap(), "two");
     }
 
     #[test]
     fn a_file_that_goes_and_comes_back_is_a_change_each_time() {
-        let folder = Folder::new();
-        let paths = [folder.0.join("keys")];
+        let folder = TempDir::new().unwrap();
+        let paths = [folder.path().join("keys")];
         let mut watch = Watch::default();
         assert_eq!(changes(&mut watch, &paths), 0);
         fs::write(&paths[0], "").unwrap();
@@ -147,8 +132,8 @@ mod tests {
 
     #[test]
     fn a_path_that_is_new_is_no_change() {
-        let folder = Folder::new();
-        let paths = [folder.0.join("keys"), folder.0.join("models")];
+        let folder = TempDir::new().unwrap();
+        let paths = [folder.path().join("keys"), folder.path().join("models")];
         let mut watch = Watch::default();
         assert_eq!(changes(&mut watch, &paths[..1]), 0);
         assert_eq!(changes(&mut watch, &paths), 0);

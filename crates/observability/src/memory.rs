@@ -116,12 +116,11 @@ mod tests {
 
     #[test]
     fn what_the_kernel_can_take_back_does_not_count() {
-        let folder = std::env::temp_dir().join(format!("z2api-group-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
         std::fs::write(folder.join("memory.current"), "1000\n").unwrap();
         std::fs::write(folder.join("memory.stat"), "anon 1\ninactive_file 300\n").unwrap();
         assert_eq!(used_in(folder.to_str().unwrap()), Some(700));
-        std::fs::remove_dir_all(folder).unwrap();
         assert_eq!(inactive_files("inactive_file 1\ntotal_inactive_file 9\n"), 9);
     }
 

@@ -4,10 +4,10 @@ use super::*;
 
 #[test]
 fn check_prints_what_holds_and_where_it_came_from() {
-    let folder = Folder::new("check");
-    folder.write(".env", "MAX_RETRIES=2 # two\nDEFAULT_KEY=sk-0123456789abcdef\nMAX_RETRYS=1\n");
+    let folder = TempDir::new().unwrap();
+    write(&folder, ".env", "MAX_RETRIES=2 # two\nDEFAULT_KEY=sk-0123456789abcdef\nMAX_RETRYS=1\n");
     let mut check = program();
-    let output = check.arg("check").current_dir(&folder.0).env("PORT", "1").output().unwrap();
+    let output = check.arg("check").current_dir(&folder).env("PORT", "1").output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     let text = String::from_utf8(output.stdout).unwrap();
     for line in [
@@ -40,10 +40,10 @@ fn healthcheck_tells_by_its_exit_code_whether_the_gateway_serves() {
 
 #[test]
 fn healthcheck_speaks_tls_where_the_gateway_does() {
-    let folder = Folder::new("healthcheck-tls");
+    let folder = TempDir::new().unwrap();
     let made = rcgen::generate_simple_self_signed(["gateway.example".to_owned()]).unwrap();
-    let cert = folder.write("cert.pem", &made.cert.pem());
-    let key = folder.write("key.pem", &made.signing_key.serialize_pem());
+    let cert = write(&folder, "cert.pem", &made.cert.pem());
+    let key = write(&folder, "key.pem", &made.signing_key.serialize_pem());
     let files =
         [("TLS_CERT_FILE", cert.to_str().unwrap()), ("TLS_KEY_FILE", key.to_str().unwrap())];
     let demo = Demo::start(&files);
@@ -102,8 +102,8 @@ fn keygen_prints_a_key_and_the_line_that_lets_it_in() {
     let key = told.lines().next().unwrap().rsplit(' ').next().unwrap();
     let line = String::from_utf8(output.stdout).unwrap();
     assert!(line.starts_with("ann ") && !line.contains(key), "{line}");
-    let folder = Folder::new("keygen");
-    let keys = folder.write("keys", &format!("# team\n{line}"));
+    let folder = TempDir::new().unwrap();
+    let keys = write(&folder, "keys", &format!("# team\n{line}"));
     let demo = Demo::start(&[("API_KEYS_FILE", keys.to_str().unwrap())]);
     assert_eq!(status(demo.post(key, false)), 200);
     assert_eq!(status(demo.post("sk-another", false)), 401);

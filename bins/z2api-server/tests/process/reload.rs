@@ -26,13 +26,13 @@ fn keygen(name: &str) -> (String, String) {
 /// A demo with a file of settings, which name an empty file of keys.
 struct Reloadable {
     demo: Demo,
-    folder: Folder,
+    folder: TempDir,
 }
 
 impl Reloadable {
-    fn start(name: &str, settings: &str) -> Self {
-        let folder = Folder::new(name);
-        folder.write("keys", "");
+    fn start(settings: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        write(&folder, "keys", "");
         let path = write_settings(&folder, settings);
         let demo = Demo::with(&["--env-file", path.to_str().unwrap()], &[]);
         Self { demo, folder }
@@ -44,14 +44,14 @@ impl Reloadable {
     }
 }
 
-fn write_settings(folder: &Folder, settings: &str) -> std::path::PathBuf {
-    let keys = folder.0.join("keys");
-    folder.write("settings.env", &format!("API_KEYS_FILE={}\n{settings}", keys.display()))
+fn write_settings(folder: &TempDir, settings: &str) -> PathBuf {
+    let keys = folder.path().join("keys");
+    write(folder, "settings.env", &format!("API_KEYS_FILE={}\n{settings}", keys.display()))
 }
 
 #[test]
 fn a_hangup_takes_new_settings_and_bad_ones_change_nothing() {
-    let mut server = Reloadable::start("reload", "DEFAULT_KEY=sk-old-key\n");
+    let mut server = Reloadable::start("DEFAULT_KEY=sk-old-key\n");
     let log = lines_of(server.demo.child.stdout.take().unwrap());
     let mut running = server.demo.post("sk-old-key", true);
     let mut start = [0; 300];
@@ -69,7 +69,7 @@ fn a_hangup_takes_new_settings_and_bad_ones_change_nothing() {
     let (key, line) = keygen("ann");
     write_settings(&server.folder, "DEFAULT_KEY=sk-new-key\n");
     // A change of the file is seen without a signal.
-    server.folder.write("keys", &line);
+    write(&server.folder, "keys", &line);
     until(&server.demo, &key, 200);
     assert_eq!(
         status(server.demo.post("sk-newest-key", true)),
@@ -88,7 +88,7 @@ fn a_hangup_takes_new_settings_and_bad_ones_change_nothing() {
 
 #[test]
 fn the_level_of_the_log_can_change() {
-    let mut server = Reloadable::start("level", "DEFAULT_KEY=sk-old-key\n");
+    let mut server = Reloadable::start("DEFAULT_KEY=sk-old-key\n");
     server.hang_up("DEFAULT_KEY=sk-new-key\nDEBUG_MODE=true\n");
     until(&server.demo, "sk-new-key", 200);
     let mut socket = TcpStream::connect(&server.demo.address).unwrap();
@@ -127,9 +127,9 @@ fn wait_for_line(lines: &Receiver<String>, words: &str) -> String {
 
 #[test]
 fn a_file_of_keys_is_taken_when_it_is_replaced_and_a_bad_one_says_why() {
-    let mut server = Reloadable::start("replace", "DEFAULT_KEY=sk-old-key\n");
+    let mut server = Reloadable::start("DEFAULT_KEY=sk-old-key\n");
     let log = lines_of(server.demo.child.stdout.take().unwrap());
-    let keys = server.folder.0.join("keys");
+    let keys = server.folder.path().join("keys");
     let (ann, ann_line) = keygen("ann");
     let (bob, bob_line) = keygen("bob");
     replace(&keys, &ann_line);

@@ -202,11 +202,11 @@ fn what_is_wrong_with_a_file_is_told_with_its_line() {
             "is not a table of models: invalid type: map, expected a sequence at line 1 column 0",
         ),
     ] {
-        let file = TempFile::new(&text);
-        check(&[(name, file.path())], &format!("{name}={:?}: {why}", file.path()));
+        let file = file(&text);
+        check(&[(name, path(&file))], &format!("{name}={:?}: {why}", path(&file)));
     }
-    let known = TempFile::new(&format!("ann {placeholder}\n"));
-    check(&[("API_KEYS_FILE", known.path())], &format!("API_KEYS_FILE=****: {OWN}"));
+    let known = file(&format!("ann {placeholder}\n"));
+    check(&[("API_KEYS_FILE", path(&known))], &format!("API_KEYS_FILE=****: {OWN}"));
     for name in ["API_KEYS_FILE", "MODELS_FILE"] {
         let problems = load(&[(name, "/nowhere/at-all")]).unwrap_err().to_string();
         let start = format!("{name}=\"/nowhere/at-all\": cannot be read: ");
@@ -230,8 +230,8 @@ fn a_certificate_needs_its_key_and_both_must_be_what_they_claim() {
         "{problems}"
     );
     assert_eq!(lines[1], "TLS_KEY_FILE=\"\": must be set too when TLS_CERT_FILE is");
-    let junk = TempFile::new("no PEM, but a secret");
-    let both = [("TLS_CERT_FILE", junk.path()), ("TLS_KEY_FILE", junk.path())];
+    let junk = file("no PEM, but a secret");
+    let both = [("TLS_CERT_FILE", path(&junk)), ("TLS_KEY_FILE", path(&junk))];
     let problems = load(&both).unwrap_err().to_string();
     assert!(problems.contains("holds no certificate in PEM form"), "{problems}");
     assert!(problems.contains("holds no private key in PEM form"), "{problems}");

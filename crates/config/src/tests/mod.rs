@@ -7,6 +7,8 @@ mod values;
 
 use std::ffi::OsString;
 
+use tempfile::NamedTempFile;
+
 use super::*;
 
 /// Reads variables, and no file.
@@ -19,32 +21,21 @@ fn lookup(variables: &[(&str, &str)], name: &str) -> Option<OsString> {
     found.map(|(_, value)| OsString::from(value))
 }
 
-/// A file that is gone with its holder.
-struct TempFile(PathBuf);
-
-impl TempFile {
-    fn new(text: &str) -> Self {
-        let name = format!("z2api-{:016x}", rand::random::<u64>());
-        let path = std::env::temp_dir().join(name);
-        std::fs::write(&path, text).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
+/// A file with this text that is gone with its holder.
+fn file(text: &str) -> NamedTempFile {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(&file, text).unwrap();
+    file
 }
 
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
+fn path(file: &NamedTempFile) -> &str {
+    file.path().to_str().unwrap()
 }
 
 /// Reads a file of settings with nothing but `environment` above it.
 fn load_file(text: &str, environment: &[(&str, &str)]) -> Result<Config, Problems> {
-    let file = TempFile::new(text);
-    read(&Flags::default(), &|name| lookup(environment, name), &EnvFile::read(Some(&file.0)))
+    let file = file(text);
+    read(&Flags::default(), &|name| lookup(environment, name), &EnvFile::read(Some(file.path())))
 }
 
 /// A setting as it holds, with where it came from.

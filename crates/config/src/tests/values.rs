@@ -108,8 +108,8 @@ fn what_holds_is_told_with_its_source_and_without_secrets() {
 #[test]
 fn a_key_for_a_model_that_is_not_there_is_a_warning() {
     let text = format!("ann {} models=GLM-4.5,GLM-45\n", "0".repeat(64));
-    let file = TempFile::new(&text);
-    let config = load(&[("API_KEYS_FILE", file.path())]).unwrap();
+    let file = file(&text);
+    let config = load(&[("API_KEYS_FILE", path(&file))]).unwrap();
     assert_eq!(config.warnings, ["API_KEYS_FILE: ann may ask \"GLM-45\", which is no model"]);
 }
 
