@@ -43,8 +43,8 @@ fn answers(case: &Case, mode: ThinkMode, events: &[Event<'_>]) -> (String, Optio
         assert!(outcomes.0.is_ok() || !clean, "{outcomes:?}");
     }
     if clean {
-        streaming.end(&mut chunks);
-        folding.end(&mut fold);
+        streaming.end(&mut chunks).expect("chunks tell all");
+        folding.end(&mut fold).expect("a fold tells all");
     } else {
         streaming.abort(&mut chunks);
         folding.abort(&mut fold);

@@ -64,7 +64,7 @@ fn said(answer: &Answer, dialect: Dialect, mode: ThinkMode) -> (String, String) 
             Dialect::OpenAi => openai::decode(data, &mut push).expect("a chunk"),
         }
     }
-    transform.end(&mut fold);
+    transform.end(&mut fold).expect("a fold tells all");
     let whole = fold.whole().expect("a whole answer");
     (whole.reasoning.to_owned(), whole.content.to_owned())
 }

@@ -51,7 +51,7 @@ pub fn say(options: Options, events: &[Event<'_>], sink: &mut impl Sink) {
             Err(_) => return transform.abort(sink),
         }
     }
-    transform.end(sink);
+    transform.end(sink).expect("the sink tells all");
 }
 
 /// The chunks of a stream, each made by serde.

@@ -158,7 +158,9 @@ impl<E: Encoder> Answer<E> {
 
     fn end(&mut self) {
         let mut tee = Tee { sink: &mut self.encoder, kept: self.kept.as_mut() };
-        self.transform.end(&mut tee);
+        if let Err(error) = self.transform.end(&mut tee) {
+            return self.fail(&ApiError::from(&error));
+        }
         if let Some(record) = &mut self.record {
             note_end(&self.transform, record);
         }

@@ -139,7 +139,9 @@ async fn whole<A: Api>(
     if let Err(error) = outcome {
         return refuse::<A>(record, &error);
     }
-    transform.end(&mut tee);
+    if let Err(error) = transform.end(&mut tee) {
+        return refuse::<A>(record, &ApiError::from(&error));
+    }
     if let Some(kept) = kept {
         record.answer(kept);
     }

@@ -10,8 +10,7 @@ use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use z2api_admission::{Reason, Rejected};
 use z2api_observability::{Failure, Owner};
-use z2api_stream_transform::messages::BadArguments;
-use z2api_stream_transform::{RequestError, TransformError};
+use z2api_stream_transform::{RequestError, TransformError, Unsayable};
 use z2api_upstream_client::Error as UpstreamError;
 use z2api_wire::json::Unreadable;
 use z2api_wire::openai::error::{ErrorBody, ErrorObject};
@@ -236,14 +235,6 @@ impl ApiError {
         Self { status: StatusCode::BAD_REQUEST, code, param, ..error }
     }
 
-    /// An answer that the client's API has no words for.
-    pub(crate) fn bad_arguments(error: &BadArguments) -> Self {
-        let message = format!("The upstream's answer cannot be passed on: {error}. Ask again.");
-        let code = "upstream_bad_arguments";
-        let error = Self::new(StatusCode::BAD_GATEWAY, "upstream_error", code, message);
-        Self { log: Some(code.into()), owner: Owner::Upstream, should_retry: Some(false), ..error }
-    }
-
     pub(crate) fn internal() -> Self {
         let message = "Something went wrong within the gateway.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error", message)
@@ -369,8 +360,25 @@ impl From<RequestError> for ApiError {
     }
 }
 
+/// An answer that the client's API has no words for.
+impl From<&Unsayable> for ApiError {
+    fn from(error: &Unsayable) -> Self {
+        let message = format!("The upstream's answer cannot be passed on: {error}. Ask again.");
+        let code = match error {
+            Unsayable::BadArguments { .. } => "upstream_bad_arguments",
+            Unsayable::MixedCalls => "upstream_mixed_calls",
+            _ => "upstream_error",
+        };
+        let error = Self::new(StatusCode::BAD_GATEWAY, "upstream_error", code, message);
+        Self { log: Some(code.into()), owner: Owner::Upstream, should_retry: Some(false), ..error }
+    }
+}
+
 impl From<&TransformError> for ApiError {
     fn from(error: &TransformError) -> Self {
+        if let TransformError::Unsayable(error) = error {
+            return Self::from(error);
+        }
         // A fault has become an error of the client crate before it gets here.
         let code = match error {
             TransformError::Upstream(_) => "upstream_error",

@@ -1,6 +1,6 @@
 //! Keeps what is said for the log, where the settings ask for it.
 
-use z2api_stream_transform::{Annotation, Sink};
+use z2api_stream_transform::{Annotation, Sink, Unsayable};
 use z2api_wire::event::{FinishReason, ToolCallDelta, Usage};
 
 /// The most of an answer, or of a request's messages, that a log line holds, in bytes.
@@ -51,6 +51,10 @@ impl<S: Sink> Sink for Tee<'_, S> {
 
     fn is_full(&self) -> bool {
         self.sink.is_full()
+    }
+
+    fn unsayable(&self, reason: FinishReason) -> Option<Unsayable> {
+        self.sink.unsayable(reason)
     }
 
     fn finish(&mut self, reason: FinishReason, usage: Option<&Usage>) {

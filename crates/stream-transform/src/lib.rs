@@ -14,7 +14,7 @@
 //! let mut transform = Transform::new(Options::new(Dialect::ZaiWeb, ThinkMode::Think));
 //! transform.push(&Event::Text { phase: Phase::Thinking, text: "Hm.".into() }, &mut chunks)?;
 //! transform.push(&Event::Text { phase: Phase::Answer, text: "Yes.".into() }, &mut chunks)?;
-//! transform.end(&mut chunks);
+//! transform.end(&mut chunks)?;
 //! let stream = String::from_utf8(chunks.take().to_vec()).unwrap();
 //! assert!(stream.contains(r#""delta":{"content":"<think>\nHm."}"#));
 //! assert!(stream.ends_with("data: [DONE]\n\n"));
@@ -55,6 +55,6 @@ pub use fold::{Fold, Folded, FoldedCall};
 pub use mode::{ThinkMode, UnknownThinkMode};
 pub use models::{BUILT_IN_MODELS, Model, ModelTable, ModelTableError};
 pub use request::{RequestError, Server, Understood, chat_of};
-pub use sink::{Annotation, AnswerId, Sink};
+pub use sink::{Annotation, AnswerId, Sink, Unsayable};
 pub use text::{TextChunks, text_completion};
 pub use transform::{Options, Progress, Transform, TransformError};

@@ -27,6 +27,23 @@ pub struct Annotation {
     pub range: Range<usize>,
 }
 
+/// Why an answer cannot be told in the words of the client's API.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unsayable {
+    /// A call's arguments have no place in the API.
+    #[error("the model called the tool {tool:?} with arguments that are not {wanted}")]
+    BadArguments {
+        /// The tool's name.
+        tool: String,
+        /// What they would have to be.
+        wanted: &'static str,
+    },
+    /// The API tells one call after the other, and the first is told already.
+    #[error("the upstream mixed the pieces of several tool calls")]
+    MixedCalls,
+}
+
 /// Hears an answer piece by piece, in order.
 pub trait Sink {
     /// A piece of `content`.
@@ -47,6 +64,12 @@ pub trait Sink {
     /// It has gathered more than it may hold: the answer must fail.
     fn is_full(&self) -> bool {
         false
+    }
+    /// Why the answer cannot be told if it ends for this reason. Asked once all pieces have been
+    /// heard; [`Sink::finish`] follows only if there is none.
+    fn unsayable(&self, reason: FinishReason) -> Option<Unsayable> {
+        let _ = reason;
+        None
     }
     /// The answer is whole. Nothing follows.
     fn finish(&mut self, reason: FinishReason, usage: Option<&Usage>);

@@ -7,7 +7,7 @@ use crate::calls::Calls;
 use crate::markup::Piece;
 use crate::message::{Kind, MAX_MESSAGE};
 use crate::mode::ThinkMode;
-use crate::sink::Sink;
+use crate::sink::{Sink, Unsayable};
 use crate::sources::Sources;
 use crate::view::{TooLarge, View};
 use crate::voice::Voice;
@@ -54,6 +54,9 @@ pub enum TransformError {
     /// The upstream's message is too large to follow its edits, or to be gathered.
     #[error("the upstream's answer is larger than {MAX_MESSAGE} bytes, or is edited without end")]
     TooLarge,
+    /// The client's API has no words for the answer.
+    #[error(transparent)]
+    Unsayable(#[from] Unsayable),
 }
 
 impl From<TooLarge> for TransformError {
@@ -138,10 +141,18 @@ impl Transform {
 
     /// The upstream has ended cleanly: says what was held back, why the model stopped, and the
     /// usage if it is known.
-    pub fn end(&mut self, sink: &mut impl Sink) {
+    ///
+    /// # Errors
+    /// [`TransformError::Unsayable`], if that is the sink's word; call [`Transform::abort`] then.
+    pub fn end(&mut self, sink: &mut impl Sink) -> Result<(), TransformError> {
         let reason = self.finish_reason();
         self.settle(sink);
+        self.voice.settle(sink);
+        if let Some(why) = sink.unsayable(reason) {
+            return Err(why.into());
+        }
         self.voice.finish(reason, self.usage.as_ref(), &mut self.sources, sink);
+        Ok(())
     }
 
     /// The answer ends in an error: says what was held back and closes open tags, and no more.

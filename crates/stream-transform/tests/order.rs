@@ -16,7 +16,7 @@ fn check(options: Options, events: &[Event<'_>], content: &str, reasoning: &str)
             Progress::Whole => break,
         }
     }
-    transform.end(&mut fold);
+    transform.end(&mut fold).expect("a fold tells all");
     let answer = fold.whole().expect("a whole answer");
     assert_eq!((answer.content, answer.reasoning), (content, reasoning), "{events:?}");
 }

@@ -4,9 +4,7 @@ use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use serde::Serialize;
 use z2api_observability::RequestRecord;
-use z2api_stream_transform::messages::{
-    BadArguments, MessageEvents, chat_request, estimate_tokens, message,
-};
+use z2api_stream_transform::messages::{MessageEvents, chat_request, estimate_tokens, message};
 use z2api_stream_transform::{AnswerId, Folded, ThinkMode};
 use z2api_wire::anthropic::error::ErrorBody;
 use z2api_wire::anthropic::request::MessagesRequest;
@@ -45,7 +43,7 @@ impl Api for Messages {
     }
 
     fn whole(self, answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, ApiError> {
-        message(answer, id).map_err(|error: BadArguments| ApiError::bad_arguments(&error))
+        message(answer, id).map_err(|error| ApiError::from(&error))
     }
 
     fn error(error: &ApiError) -> Vec<u8> {

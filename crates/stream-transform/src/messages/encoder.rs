@@ -6,10 +6,11 @@ use z2api_wire::anthropic::error::ErrorBody;
 use z2api_wire::event::{FinishReason, ToolCallDelta, Usage};
 use z2api_wire::openai::error::ErrorObject;
 
+use super::whole::{no_object, object};
 use super::{Counts, SIGNATURE, stop_reason};
 use crate::encoder::Encoder;
 use crate::escape::push_escaped;
-use crate::sink::{Annotation, AnswerId, Sink};
+use crate::sink::{Annotation, AnswerId, Sink, Unsayable};
 
 /// Writes the events of a message: `message_start`, then one block after the other, then
 /// `message_delta` and `message_stop`. All that one upstream event says into a block is one delta.
@@ -23,10 +24,11 @@ pub struct MessageEvents {
     in_delta: bool,
     /// Tool calls whose block is closed, by the upstream's count.
     closed: Vec<u32>,
-    /// The arguments of the open call.
+    /// The tool and the arguments of the open call.
+    tool: String,
     arguments: String,
     /// Why the answer cannot be told as a message, if it cannot.
-    broken: Option<&'static str>,
+    broken: Option<Unsayable>,
     stop_word: Option<String>,
 }
 
@@ -54,6 +56,7 @@ impl MessageEvents {
             open: None,
             in_delta: false,
             closed: Vec::new(),
+            tool: String::new(),
             arguments: String::new(),
             broken: None,
             stop_word: None,
@@ -91,8 +94,8 @@ impl MessageEvents {
         self.close_delta();
         if let Block::Tool(index) = block {
             self.closed.push(index);
-            if super::whole::object(&std::mem::take(&mut self.arguments)).is_none() {
-                self.broken = Some("The upstream called a tool with what is no JSON object.");
+            if object(&std::mem::take(&mut self.arguments)).is_none() {
+                self.broken = Some(no_object(&self.tool));
             }
         }
         if block == Block::Thinking {
@@ -149,7 +152,7 @@ impl Sink for MessageEvents {
 
     fn tool_call(&mut self, call: &ToolCallDelta<'_>) {
         if self.closed.contains(&call.index) {
-            self.broken = Some("The upstream mixed the pieces of several tool calls.");
+            self.broken = Some(Unsayable::MixedCalls);
             return;
         }
         self.enter(Block::Tool(call.index), |out| {
@@ -159,6 +162,9 @@ impl Sink for MessageEvents {
             push_escaped(out, call.name.as_deref().unwrap_or_default());
             out.put_slice(b"\",\"input\":{}");
         });
+        if let Some(name) = &call.name {
+            name.as_ref().clone_into(&mut self.tool);
+        }
         self.arguments.push_str(&call.arguments);
         self.piece(b"input_json_delta\",\"partial_json\":\"", &call.arguments);
     }
@@ -172,6 +178,13 @@ impl Sink for MessageEvents {
 
     fn event_end(&mut self) {
         self.close_delta();
+    }
+
+    fn unsayable(&self, reason: FinishReason) -> Option<Unsayable> {
+        let open_call = matches!(self.open, Some(Block::Tool(_)));
+        // One that ran into its limit within a call says so: clients run no such call.
+        let torn = open_call && reason != FinishReason::Length && object(&self.arguments).is_none();
+        self.broken.clone().or_else(|| torn.then(|| no_object(&self.tool)))
     }
 
     fn finish(&mut self, reason: FinishReason, usage: Option<&Usage>) {
@@ -192,12 +205,7 @@ impl Sink for MessageEvents {
             #[serde(rename = "type")]
             kind: &'static str,
         }
-        // One that ran into its limit within a call says so: clients run no such call.
-        let torn_last = reason == FinishReason::Length && self.broken.is_none();
         self.leave();
-        if let (Some(message), false) = (self.broken, torn_last) {
-            return self.event("error", &ErrorBody::new(502, message));
-        }
         let word = self.stop_word.take();
         let word = word.as_deref();
         let delta = Why { stop_reason: stop_reason(reason, word), stop_sequence: word };

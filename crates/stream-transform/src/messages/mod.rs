@@ -9,7 +9,7 @@ mod whole;
 pub use count::estimate_tokens;
 pub use encoder::MessageEvents;
 pub use request::chat_request;
-pub use whole::{BadArguments, message};
+pub use whole::message;
 
 use serde::Serialize;
 use z2api_wire::event::{FinishReason, Usage};

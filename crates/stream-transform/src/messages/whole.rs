@@ -6,7 +6,7 @@ use z2api_wire::event::FinishReason;
 
 use super::{Counts, SIGNATURE, stop_reason};
 use crate::fold::{Folded, FoldedCall};
-use crate::sink::AnswerId;
+use crate::sink::{AnswerId, Unsayable};
 
 /// A message.
 #[derive(Debug, Serialize)]
@@ -37,14 +37,6 @@ struct ToolUse<'a> {
     input: &'a RawValue,
 }
 
-/// A tool call whose arguments are not a JSON object, which a message cannot hold.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the model called the tool {tool:?} with arguments that are not a JSON object")]
-pub struct BadArguments {
-    /// The tool's name.
-    pub tool: String,
-}
-
 impl<'a> Message<'a> {
     /// The message as it stands before anything has been said.
     pub(super) fn begin(id: &'a AnswerId) -> Self {
@@ -64,8 +56,8 @@ impl<'a> Message<'a> {
 /// The JSON of the message with this answer.
 ///
 /// # Errors
-/// [`BadArguments`].
-pub fn message(answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, BadArguments> {
+/// [`Unsayable::BadArguments`].
+pub fn message(answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, Unsayable> {
     let thinking = Block::Thinking { thinking: answer.reasoning, signature: SIGNATURE };
     let mut content: Vec<Block<'_>> = Vec::new();
     content.extend((!answer.reasoning.is_empty()).then_some(thinking));
@@ -95,7 +87,12 @@ pub(super) fn object(arguments: &str) -> Option<&RawValue> {
     input.filter(|input| input.get().starts_with('{'))
 }
 
-fn tool_use(call: &FoldedCall) -> Result<ToolUse<'_>, BadArguments> {
-    let input = object(&call.arguments).ok_or_else(|| BadArguments { tool: call.name.clone() })?;
+/// What a message cannot hold.
+pub(super) fn no_object(tool: &str) -> Unsayable {
+    Unsayable::BadArguments { tool: tool.to_owned(), wanted: "a JSON object" }
+}
+
+fn tool_use(call: &FoldedCall) -> Result<ToolUse<'_>, Unsayable> {
+    let input = object(&call.arguments).ok_or_else(|| no_object(&call.name))?;
     Ok(ToolUse { id: &call.id, name: &call.name, input })
 }

@@ -10,7 +10,7 @@ use super::output::{Failure, Frame, Item, Response, Status, output_text};
 use crate::encoder::Encoder;
 use crate::escape::push_escaped;
 use crate::fold::Fold;
-use crate::sink::{Annotation, Sink};
+use crate::sink::{Annotation, Sink, Unsayable};
 
 /// Is given the whole answer and its response's JSON, once both are there.
 pub type OnWhole = Box<dyn FnOnce(&Fold, &[u8]) + Send>;
@@ -251,13 +251,6 @@ impl ResponseEvents {
             self.out.put_slice(b"\"}\n\n");
         }
     }
-
-    fn fail(&mut self, code: &'static str, message: &str) {
-        self.close_delta();
-        let response = Response::failed(&self.frame, &self.output, Failure { code, message });
-        let kind = response.event();
-        write(&mut self.out, &mut self.sequence, kind, OfResponse { response });
-    }
 }
 
 fn write(out: &mut BytesMut, sequence: &mut u64, kind: &str, data: impl Serialize) {
@@ -317,11 +310,11 @@ impl Sink for ResponseEvents {
         self.whole.is_full()
     }
 
+    fn unsayable(&self, _: FinishReason) -> Option<Unsayable> {
+        self.broken.then_some(Unsayable::MixedCalls)
+    }
+
     fn finish(&mut self, reason: FinishReason, usage: Option<&Usage>) {
-        if self.broken {
-            return self
-                .fail("server_error", "The upstream mixed the pieces of several tool calls.");
-        }
         self.whole.finish(reason, usage);
         if self.output.is_empty() && self.open.is_none() {
             self.enter(Kind::Message);
@@ -351,9 +344,15 @@ impl Encoder for ResponseEvents {
         self.out.put_slice(b": keep-alive\n\n");
     }
 
-    fn error(&mut self, status: u16, error: &ErrorObject<'_>) {
-        let code = if status == 429 { "rate_limit_exceeded" } else { "server_error" };
-        self.fail(code, error.message);
+    /// The code says what happened. Clients know some, such as `rate_limit_exceeded` and
+    /// `context_length_exceeded`, and take any other for a failure of the server.
+    fn error(&mut self, _: u16, error: &ErrorObject<'_>) {
+        self.close_delta();
+        let failure =
+            Failure { code: error.code.unwrap_or("server_error"), message: error.message };
+        let response = Response::failed(&self.frame, &self.output, failure);
+        let kind = response.event();
+        write(&mut self.out, &mut self.sequence, kind, OfResponse { response });
     }
 }
 

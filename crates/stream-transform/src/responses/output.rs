@@ -116,7 +116,7 @@ impl Status {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Failure<'a> {
-    pub(super) code: &'static str,
+    pub(super) code: &'a str,
     pub(super) message: &'a str,
 }
 
