@@ -314,13 +314,55 @@ async fn errors_have_anthropics_shape() {
     let search = json!({"tools": [{"type": "web_search_20250305", "name": "web_search"}]});
     check(ask(&gateway, search).await, 400, bad, "-Search").await;
     let block = json!({"messages": [{"role": "user", "content": [{"type": "odd"}]}]});
-    check(ask(&gateway, block).await, 400, bad, "messages[0].content[0]").await;
+    check(ask(&gateway, block).await, 400, bad, "messages.0.content.0").await;
     assert_eq!(gateway.sim.chat_requests(), 0, "none of these cost anything");
     let limited =
         Script::status(429, "application/json", r#"{"error":{"code":"1302","message":"busy"}}"#);
     gateway.reload(&[("MAX_RETRIES", "0")]);
     gateway.sim.set_plan(limited);
     check(ask(&gateway, json!({})).await, 429, "rate_limit_error", "busy").await;
+}
+
+#[tokio::test]
+async fn an_error_names_the_field_that_the_client_sent() {
+    let gateway = Gateway::start(Dialect::OpenAi, answer("Hi")).await;
+    let image = json!({"type": "image", "source": {"type": "url", "url": "http://x/y.png"}});
+    let result = json!({"type": "tool_result", "tool_use_id": "t", "content": [image]});
+    let tool = json!({"name": "a b", "input_schema": {"type": "object"}});
+    let said = |blocks: Value| {
+        json!({"system": "Be brief.", "messages": [{"role": "user", "content": "a"},
+            {"role": "assistant", "content": "b"}, {"role": "user", "content": blocks}]})
+    };
+    for (fields, own) in [
+        (said(json!([{"type": "text", "text": "c"}, image])), "`messages.2.content.1`"),
+        (said(json!([result, {"type": "text", "text": "c"}])), "`messages.2.content.0.content.0`"),
+        (said(json!([{"type": "text"}])), "`messages.2.content.0.text`"),
+        (said(json!([{"type": 7}])), "`messages.2.content.0.type`"),
+        (json!({"tools": [tool]}), "`tools.0.name`"),
+        (json!({"tools": [{"name": "f", "input_schema": []}]}), "`tools.0.input_schema`"),
+        (json!({"tools": [{"name": "f"}], "tool_choice": {"type": "any"}}), "`tool_choice`"),
+        (json!({"stop_sequences": [""]}), "`stop_sequences`"),
+        (json!({"temperature": 3}), "`temperature`"),
+        (json!({"max_tokens": 0}), "`max_tokens`"),
+    ] {
+        let reply = ask(&gateway, fields).await;
+        assert_eq!(reply.status, 400, "{own}");
+        let body = reply.json().await;
+        let message = body["error"]["message"].as_str().unwrap();
+        assert!(message.contains(own), "{own} in {message}");
+    }
+    let web = Gateway::start(Dialect::ZaiWeb, answer("Hi")).await;
+    let call = json!({"type": "tool_use", "id": "t", "name": "f", "input": {}});
+    for (blocks, own) in
+        [(json!([call]), "`messages.0.content.0`"), (json!([result]), "`messages.0.content.0")]
+    {
+        let role = if blocks[0]["type"] == "tool_use" { "assistant" } else { "user" };
+        let body =
+            ask(&web, json!({"messages": [{"role": role, "content": blocks}]})).await.json().await;
+        let message = body["error"]["message"].as_str().unwrap();
+        assert!(message.contains(own), "{own} in {message}");
+    }
+    assert_eq!(gateway.sim.chat_requests() + web.sim.chat_requests(), 0);
 }
 
 #[tokio::test]

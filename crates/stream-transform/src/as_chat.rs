@@ -2,9 +2,24 @@
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
+use z2api_wire::names::Origin;
 use z2api_wire::openai::request::{Content, Message, Part, Role, Thinking, ThinkingKind};
 
 use crate::request::{RequestError, invalid, unsupported};
+
+/// Messages, and where in the client's request each of them came from.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    pub(crate) messages: Vec<Message>,
+    pub(crate) origins: Vec<Origin>,
+}
+
+impl Turns {
+    pub(crate) fn push(&mut self, message: Message, origin: Origin) {
+        self.messages.push(message);
+        self.origins.push(origin);
+    }
+}
 
 /// `{"type": "function", "function": …}`.
 #[derive(Debug, Serialize)]

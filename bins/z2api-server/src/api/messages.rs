@@ -47,9 +47,18 @@ impl Api for Messages {
     }
 
     fn error(error: &ApiError) -> Vec<u8> {
-        let body = ErrorBody::new(error.status.as_u16(), &error.message);
+        let message = match &error.param {
+            Some(param) => error.message.replace(&format!("`{param}`"), &dotted(param)),
+            None => error.message.to_string(),
+        };
+        let body = ErrorBody::new(error.status.as_u16(), &message);
         serde_json::to_vec(&body).expect("an error is JSON")
     }
+}
+
+/// Anthropic's way of a path: `messages.1.content.0`.
+fn dotted(param: &str) -> String {
+    format!("`{}`", param.replace('[', ".").replace(']', ""))
 }
 
 /// Estimates the tokens of a request. Asks nobody, and takes no slot.

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 use z2api_stream_transform::{AnswerId, Folded, TextChunks, text_completion};
 use z2api_wire::json;
+use z2api_wire::names::{Names, Origin};
 use z2api_wire::openai::completion::TextRequest;
 use z2api_wire::openai::request::{ChatRequest, Message};
 
@@ -52,6 +53,7 @@ fn chat_of(request: TextRequest) -> Result<(ChatRequest, TextCompletions), ApiEr
         seed: request.seed,
         user: request.user,
         reasoning_format: request.reasoning_format,
+        names: Names { origins: vec![Origin::at("prompt")], ..Names::default() },
         ..ChatRequest::default()
     };
     Ok((chat, TextCompletions { include_usage: include_usage.unwrap_or(false) }))

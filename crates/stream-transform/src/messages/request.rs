@@ -5,12 +5,27 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use z2api_wire::anthropic::request::{MessagesRequest, Metadata, Text, Tool, ToolChoice};
+use z2api_wire::anthropic::request::{
+    MessagesRequest, Metadata, Text, TextBlock, Tool, ToolChoice,
+};
+use z2api_wire::names::{Names, Origin};
 use z2api_wire::openai::request::{ChatRequest, Content, Message, Part, Role, Stop};
 
 use super::turns::add_turn;
-use crate::as_chat::{OfFunction, Offered, json, no_such_tool, said, switched};
+use crate::as_chat::{OfFunction, Offered, Turns, json, no_such_tool, said, switched};
 use crate::request::{RequestError, invalid, unsupported};
+
+/// Chat's fields, and this API's.
+const FIELDS: &[(&str, &str)] = &[
+    ("parallel_tool_calls", "tool_choice.disable_parallel_tool_use"),
+    ("reasoning_effort", "output_config.effort"),
+    ("response_format", "output_config.format"),
+    ("stop", "stop_sequences"),
+    ("tool_choice.function", "tool_choice"),
+    ("tools[].function.parameters", "tools[].input_schema"),
+    ("tools[].function", "tools[]"),
+    ("user", "metadata.user_id"),
+];
 
 /// Writes the request in the words of Chat Completions.
 ///
@@ -18,11 +33,14 @@ use crate::request::{RequestError, invalid, unsupported};
 /// [`RequestError`], which names the place by the fields of the Messages API.
 pub fn chat_request(request: MessagesRequest) -> Result<ChatRequest, RequestError> {
     check(&request)?;
-    let mut messages = Vec::with_capacity(request.messages.len() + 1);
-    messages.extend(request.system.map(system));
-    for (at, turn) in request.messages.into_iter().enumerate() {
-        add_turn(turn, at, &mut messages)?;
+    let mut turns = Turns::default();
+    if let Some((message, origin)) = request.system.and_then(system) {
+        turns.push(message, origin);
     }
+    for (at, turn) in request.messages.into_iter().enumerate() {
+        add_turn(turn, at, &mut turns)?;
+    }
+    let Turns { messages, origins } = turns;
     Ok(ChatRequest {
         model: request.model,
         messages,
@@ -37,6 +55,7 @@ pub fn chat_request(request: MessagesRequest) -> Result<ChatRequest, RequestErro
         reasoning_effort: request.output_config.and_then(|config| config.effort),
         dropped: request.top_k.map(|_| "top_k").into_iter().collect(),
         user: request.metadata.and_then(|Metadata { user_id }| user_id),
+        names: Names { fields: FIELDS, origins, tools: Vec::new() },
         ..ChatRequest::default()
     })
 }
@@ -61,16 +80,19 @@ fn check(request: &MessagesRequest) -> Result<(), RequestError> {
     Ok(())
 }
 
-fn system(text: Text) -> Message {
-    said(
-        Role::System,
-        match text {
-            Text::Plain(text) => Content::Text(text),
-            Text::Blocks(blocks) => Content::Parts(
-                blocks.into_iter().map(|block| Part::Text { text: block.text }).collect(),
-            ),
-        },
-    )
+/// Instructions, if there are any.
+fn system(text: Text) -> Option<(Message, Origin)> {
+    let mut origin = Origin::at("system");
+    let content = match text {
+        Text::Plain(text) => Content::Text(text),
+        Text::Blocks(blocks) if blocks.is_empty() => return None,
+        Text::Blocks(blocks) => {
+            origin.parts = (0..blocks.len()).map(|at| format!("system[{at}]")).collect();
+            let part = |block: TextBlock| Part::Text { text: block.text };
+            Content::Parts(blocks.into_iter().map(part).collect())
+        }
+    };
+    Some((said(Role::System, content), origin))
 }
 
 fn tools(tools: &[Tool]) -> Result<Option<Box<RawValue>>, RequestError> {

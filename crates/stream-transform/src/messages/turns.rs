@@ -1,18 +1,16 @@
 //! The turns of a conversation in the Messages API, as messages of Chat Completions.
 
 use z2api_wire::anthropic::request::{self as anthropic, Block, Blocks, Source, Turn};
-use z2api_wire::openai::request::{Content, ImageUrl, Message, Part, Role};
+use z2api_wire::names::Origin;
+use z2api_wire::openai::request::{Content, ImageUrl, Part, Role};
 
-use crate::as_chat::{self, Call, need, outcome, said};
+use crate::as_chat::{self, Call, Turns, need, outcome, said};
 use crate::request::{RequestError, unsupported};
 
 /// Adds the messages of one turn. What tools gave comes before what else the user says, since it
 /// answers the turn before.
-pub(super) fn add_turn(
-    turn: Turn,
-    at: usize,
-    messages: &mut Vec<Message>,
-) -> Result<(), RequestError> {
+pub(super) fn add_turn(turn: Turn, at: usize, turns: &mut Turns) -> Result<(), RequestError> {
+    let place = format!("messages[{at}]");
     let role = match turn.role {
         anthropic::Role::User => Role::User,
         anthropic::Role::Assistant => Role::Assistant,
@@ -20,52 +18,68 @@ pub(super) fn add_turn(
     };
     let blocks = match turn.content {
         Blocks::Text(text) => {
-            messages.push(said(role, Content::Text(text)));
+            turns.push(said(role, Content::Text(text)), Origin::at(place));
             return Ok(());
         }
         Blocks::List(blocks) => blocks,
     };
-    let mut turn = Gathered::default();
+    let mut gathered = Gathered::default();
     for (index, block) in blocks.into_iter().enumerate() {
-        turn.add(block, &format!("messages[{at}].content[{index}]"))?;
+        gathered.add(block, format!("{place}.content[{index}]"), turns)?;
     }
-    turn.into_messages(role, messages);
+    gathered.end(role, place, turns);
     Ok(())
 }
 
-/// What the blocks of one turn say.
+/// What the blocks of one turn say, and where each stands.
 #[derive(Default)]
 struct Gathered {
     parts: Vec<Part>,
+    part_places: Vec<String>,
     thinking: Vec<String>,
     calls: Vec<Call>,
-    results: Vec<Message>,
+    call_places: Vec<String>,
+    has_results: bool,
 }
 
 impl Gathered {
-    fn add(&mut self, block: Block, place: &str) -> Result<(), RequestError> {
+    fn add(&mut self, block: Block, place: String, turns: &mut Turns) -> Result<(), RequestError> {
         match block.kind.as_str() {
-            "text" => self.parts.push(Part::Text { text: need(block.text, place, "text")? }),
-            "image" => self.parts.push(image(need(block.source, place, "source")?, place)?),
-            "document" => self.parts.push(document(need(block.source, place, "source")?, place)?),
-            "thinking" => self.thinking.push(need(block.thinking, place, "thinking")?),
+            "text" => {
+                let text = need(block.text, &place, "text")?;
+                self.say(Part::Text { text }, place);
+            }
+            "image" => self.say(image(need(block.source, &place, "source")?, &place)?, place),
+            "document" => self.say(document(need(block.source, &place, "source")?, &place)?, place),
+            "thinking" => self.thinking.push(need(block.thinking, &place, "thinking")?),
             // Only Anthropic can read it.
             "redacted_thinking" => {}
             "tool_use" => {
-                let arguments = need(block.input, place, "input")?.get().to_owned();
-                let name = need(block.name, place, "name")?;
-                let id = need(block.id, place, "id")?;
+                let arguments = need(block.input, &place, "input")?.get().to_owned();
+                let name = need(block.name, &place, "name")?;
+                let id = need(block.id, &place, "id")?;
                 self.calls.push(Call::new(id, name, arguments));
+                self.call_places.push(place);
             }
-            "tool_result" => self.add_result(block, place)?,
-            _ => return unsupported(place, "blocks of this type mean nothing to the upstream"),
+            "tool_result" => self.add_result(block, place, turns)?,
+            _ => return unsupported(&place, "blocks of this type mean nothing to the upstream"),
         }
         Ok(())
     }
 
+    fn say(&mut self, part: Part, place: String) {
+        self.parts.push(part);
+        self.part_places.push(place);
+    }
+
     /// A tool's message holds text only: images that a tool gave follow as the user's.
-    fn add_result(&mut self, block: Block, place: &str) -> Result<(), RequestError> {
-        let id = need(block.tool_use_id, place, "tool_use_id")?;
+    fn add_result(
+        &mut self,
+        block: Block,
+        place: String,
+        turns: &mut Turns,
+    ) -> Result<(), RequestError> {
+        let id = need(block.tool_use_id, &place, "tool_use_id")?;
         let mut texts = Vec::new();
         match block.content {
             None => {}
@@ -77,7 +91,7 @@ impl Gathered {
                         "text" => texts.push(need(block.text, &place, "text")?),
                         "image" => {
                             let source = need(block.source, &place, "source")?;
-                            self.parts.push(image(source, &place)?);
+                            self.say(image(source, &place)?, place);
                         }
                         _ => return unsupported(&place, "a tool gives text or images"),
                     }
@@ -89,18 +103,19 @@ impl Gathered {
             // OpenAI's shape has no mark for it, and the model should know.
             text.insert_str(0, "Error: ");
         }
-        self.results.push(outcome(id, text));
+        self.has_results = true;
+        turns.push(outcome(id, text), Origin::at(place));
         Ok(())
     }
 
-    fn into_messages(self, role: Role, messages: &mut Vec<Message>) {
-        let Self { parts, thinking, calls, results } = self;
-        let only_results = parts.is_empty() && calls.is_empty() && !results.is_empty();
-        messages.extend(results);
-        if only_results {
+    /// A turn of nothing but results has been said by now.
+    fn end(self, role: Role, place: String, turns: &mut Turns) {
+        let Self { parts, part_places, thinking, calls, call_places, has_results } = self;
+        if parts.is_empty() && calls.is_empty() && has_results {
             return;
         }
-        messages.push(as_chat::turn(role, &thinking, parts, &calls));
+        let origin = Origin { place, parts: part_places, calls: call_places };
+        turns.push(as_chat::turn(role, &thinking, parts, &calls), origin);
     }
 }
 

@@ -89,10 +89,11 @@ fn check_tool_turn(message: &mut Message, path: &str, server: Server) -> Result<
     message.tool_calls.take_if(|calls| is_empty(calls));
     let tool_turn = message.tool_calls.is_some() || message.role == Role::Tool;
     if tool_turn && server == Server::WebChat {
-        return unsupported(
-            path,
-            &format!("the zai-web dialect has no tools; {OFFICIAL} take them"),
-        );
+        let why = format!("the zai-web dialect has no tools; {OFFICIAL} take them");
+        return match message.tool_calls {
+            Some(_) => unsupported(&format!("{path}.tool_calls"), &why),
+            None => unsupported(path, &why),
+        };
     }
     if message.role == Role::Tool && message.tool_call_id.is_none() {
         let param = format!("{path}.tool_call_id");

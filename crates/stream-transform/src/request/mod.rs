@@ -11,6 +11,7 @@ mod tools;
 use z2api_wire::chat::Chat;
 use z2api_wire::event::Dialect;
 use z2api_wire::json::Unreadable;
+use z2api_wire::names::Names;
 use z2api_wire::openai::request::{ChatRequest, Stop, Thinking, ThinkingKind};
 
 use crate::models::{Model, ModelTable};
@@ -80,11 +81,41 @@ impl From<Unreadable> for RequestError {
     }
 }
 
+impl RequestError {
+    /// The error with the field's name as its client knows it, here and in the sentence.
+    fn renamed(self, names: &Names) -> Self {
+        match self {
+            Self::UnknownModel(name) => Self::UnknownModel(name),
+            Self::Invalid { param, why } => {
+                let own = names.of(&param);
+                let why = why.replace(&format!("`{param}`"), &format!("`{own}`"));
+                Self::Invalid { param: own, why }
+            }
+            Self::Unsupported { param, why } => Self::Unsupported { param: names.of(&param), why },
+        }
+    }
+}
+
 /// Writes the client's request in the upstream's terms.
+///
+/// What it tells, errors and hints, it tells by the names of the client's own API
+/// ([`ChatRequest::names`]).
 ///
 /// # Errors
 /// [`RequestError`] for an unknown model, and for what would change the meaning of the answer.
 pub fn chat_of(
+    mut request: ChatRequest,
+    models: &ModelTable,
+    server: Server,
+) -> Result<Understood, RequestError> {
+    let names = std::mem::take(&mut request.names);
+    let understood = understand(request, models, server);
+    let Understood { chat, mut ignored } = understood.map_err(|error| error.renamed(&names))?;
+    ignored.iter_mut().for_each(|name| *name = names.field(name));
+    Ok(Understood { chat, ignored })
+}
+
+fn understand(
     mut request: ChatRequest,
     models: &ModelTable,
     server: Server,

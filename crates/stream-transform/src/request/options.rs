@@ -69,7 +69,7 @@ fn check_stop(stop: Option<&Stop>) -> Result<(), RequestError> {
         return invalid("stop", format!("`stop` may hold at most {MAX_STOP_WORDS} stop words."));
     }
     if words.iter().any(String::is_empty) {
-        return invalid("stop", "A stop word must not be empty.".to_owned());
+        return invalid("stop", "`stop` must not hold an empty stop word.".to_owned());
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::json::Object;
+use crate::names::Names;
 pub use crate::openai::message::{Content, ImageUrl, Message, Part, Role};
 
 /// The body of `POST /v1/chat/completions`. Unknown fields are passed over.
@@ -87,6 +88,9 @@ pub struct ChatRequest {
     /// Fields that an API of another form had beside these, and that were dropped.
     #[serde(skip)]
     pub dropped: Vec<&'static str>,
+    /// What the client calls these fields, if it wrote a request of an API of another form.
+    #[serde(skip)]
+    pub names: Names,
 }
 
 /// `thinking`, in the words of Z.ai's API.
