@@ -15,6 +15,8 @@ const API_KEY: &str = "sk-canary-api-key-7f3a9b";
 const WRONG_KEY: &str = "sk-canary-wrong-key-51c2";
 const UPSTREAM_TOKEN: &str = "canary-upstream-token-0d4e88";
 const ADMIN_KEY: &str = "canary-admin-key-6b1f0a97";
+const COLLECTOR_KEY: &str = "canary-collector-key-5d20";
+const COLLECTOR_HEADER: &str = "x-key=canary-collector-key-5d20";
 const PROXY_PASSWORD: &str = "canary-proxy-password-93";
 /// `canary:` and the password, as a proxy is told them.
 const PROXY_BASIC: &str = "Y2FuYXJ5OmNhbmFyeS1wcm94eS1wYXNzd29yZC05Mw";
@@ -43,6 +45,7 @@ impl Heard {
             WRONG_KEY,
             UPSTREAM_TOKEN,
             ADMIN_KEY,
+            COLLECTOR_KEY,
             PROXY_PASSWORD,
             PROXY_BASIC,
             QUESTION,
@@ -251,6 +254,9 @@ async fn no_secret_and_no_message_comes_out_anywhere() {
     let common = [
         ("DEFAULT_KEY", API_KEY),
         ("ADMIN_KEY", ADMIN_KEY),
+        // Nobody listens there: that the spans cannot be sent is told in the log.
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", COLLECTOR_HEADER),
         ("MAX_RETRIES", "1"),
         ("REQUEST_TIMEOUT", "30000"),
     ];

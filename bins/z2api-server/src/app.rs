@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 use z2api_admission::Admission;
 use z2api_config::Config;
-use z2api_observability::{Counters, LogFilter, LogSink, Readings};
+use z2api_observability::{Counters, LogFilter, LogSink, Readings, Tracer};
 use z2api_upstream_client::{BreakerState, Client, SettingsError, TokenState};
 
 use crate::connection::{Caps, Descriptors, Gate, Place};
@@ -26,6 +26,8 @@ pub struct App {
     pub(crate) counters: Arc<Counters>,
     pub(crate) log: LogSink,
     log_filter: Option<LogFilter>,
+    /// Takes the spans of requests, if they are traced.
+    pub(crate) tracer: Option<Tracer>,
     /// Whether the pages for the operator are served at an address of their own.
     pub(crate) admin_apart: bool,
     /// Answers that later requests may follow.
@@ -50,6 +52,9 @@ pub enum BuildError {
     /// The upstream cannot be asked with these settings.
     #[error(transparent)]
     Upstream(#[from] SettingsError),
+    /// Traces cannot be sent with these settings.
+    #[error("the endpoint of traces: {0}")]
+    Traces(String),
     /// The log's filter makes no sense.
     #[error("the log's filter: {0}")]
     LogFilter(String),
@@ -80,6 +85,8 @@ impl App {
     ) -> Result<Arc<Self>, BuildError> {
         let admission = Admission::new(config.admission);
         let responses = Arc::new(ResponseStore::new(config.limits.responses));
+        let tracer = config.traces.as_ref().map(Tracer::start).transpose();
+        let tracer = tracer.map_err(BuildError::Traces)?;
         let admin_apart = config.admin_listen.is_some();
         let live = Live::new(config, None)?;
         Ok(Arc::new(Self {
@@ -90,6 +97,7 @@ impl App {
             counters: Arc::new(Counters::default()),
             log,
             log_filter,
+            tracer,
             admin_apart,
             gate: Arc::default(),
             descriptors: Descriptors::raise(),
@@ -146,6 +154,7 @@ impl App {
             memory: self.memory.resident(),
             memory_limit: live.limits.memory,
             log_dropped: self.log.dropped(),
+            spans: self.spans(),
             uptime: self.counters.uptime(),
             tokens: token_states(&live.client),
             breaker: breaker_states(&live.client),
@@ -153,6 +162,11 @@ impl App {
             memory_states: self.memory.states(),
             ready: self.not_ready().is_none(),
         }
+    }
+
+    /// How many spans of traces were sent, and how many dropped.
+    pub(crate) fn spans(&self) -> (u64, u64) {
+        self.tracer.as_ref().map(Tracer::counts).unwrap_or_default()
     }
 
     /// How many connections there may be.

@@ -121,10 +121,25 @@ impl Live {
         let value = |settings: &[Effective], name: &str| {
             settings.iter().find(|s| s.name == name).map(|s| s.value.clone())
         };
-        ["HOST", "PORT", "RESPONSES_STORE_MB", "LOG_FORMAT", "ADMIN_ADDR"]
-            .into_iter()
-            .filter(|name| value(&self.effective, name) != value(&new.effective, name))
-            .collect()
+        [
+            "HOST",
+            "PORT",
+            "RESPONSES_STORE_MB",
+            "LOG_FORMAT",
+            "ADMIN_ADDR",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "OTEL_EXPORTER_OTLP_TIMEOUT",
+            "OTEL_SERVICE_NAME",
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "OTEL_TRACES_SAMPLER",
+            "OTEL_TRACES_SAMPLER_ARG",
+            "TRACE_UPSTREAM",
+        ]
+        .into_iter()
+        .filter(|name| value(&self.effective, name) != value(&new.effective, name))
+        .collect()
     }
 }
 

@@ -11,8 +11,7 @@ pub(crate) struct Observed {
 
 impl Observer for Observed {
     fn begins(&self, _: u32) -> Option<String> {
-        self.tries.begin();
-        None
+        self.tries.begin()
     }
 
     fn ended(&self, attempt: &Attempt) {

@@ -61,10 +61,21 @@ pub async fn serve(mut listener: Listener, app: Arc<App>, stops: impl Stream<Ite
     let mut server = Server { app, draining, connections: JoinSet::new() };
     notify(&[NotifyState::Ready]);
     let hurried = server.open(listener, stops.as_mut()).await;
-    if hurried || !server.finish(stops).await {
-        return server.cut_off().await;
+    let ended = if hurried || !server.finish(stops).await {
+        server.cut_off().await
+    } else {
+        Ended { cut: 0 }
+    };
+    send_last_spans(&server.app).await;
+    ended
+}
+
+/// Sends what the requests have left for their traces, for a moment at most.
+async fn send_last_spans(app: &App) {
+    if let Some(tracer) = app.tracer.clone() {
+        // It blocks, and ends by its own clock.
+        let _ = tokio::task::spawn_blocking(move || tracer.finish()).await;
     }
-    Ended { cut: 0 }
 }
 
 struct Server {

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use z2api_observability::LogFormat;
+use z2api_observability::{LogFormat, TraceSettings};
 use z2api_stream_transform::{ModelTable, ThinkMode};
 use z2api_upstream_client::Secret;
 
@@ -82,6 +82,8 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// What to log.
     pub log: Log,
+    /// Where traces go; None for nowhere.
+    pub traces: Option<TraceSettings>,
     /// All settings as they hold, in the order of [`VARIABLES`]; secrets masked.
     pub effective: Vec<Effective>,
     /// What is odd but can be lived with.

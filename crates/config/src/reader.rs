@@ -89,6 +89,22 @@ impl<'a> Reader<'a> {
         words
     }
 
+    /// `name=value` pairs, separated by commas, whose values are never told. None if it is not set.
+    pub(crate) fn secret_pairs(&mut self, name: &'static str, or: &str) -> Option<String> {
+        let (value, source) = self.raw(name);
+        let Some(value) = value else {
+            self.note(name, or, source);
+            return None;
+        };
+        let masked = |pair: &str| match pair.split_once('=') {
+            Some((name, _)) => format!("{}=****", name.trim()),
+            None => "****".to_owned(),
+        };
+        let masked: Vec<String> = value.split(',').map(masked).collect();
+        self.note(name, &masked.join(","), source);
+        Some(value)
+    }
+
     /// A value that `read` understands.
     pub(crate) fn with<T>(
         &mut self,

@@ -222,6 +222,48 @@ pub const VARIABLES: &[Variable] = &[
         "json",
         "`json`: a JSON object a line. `pretty`: a line for people, `TIME LEVEL TYPE name=value …`.",
     ),
+    v(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "none",
+        "The URL of an OpenTelemetry collector, such as `http://127.0.0.1:4318`. Chat requests are then traced: OTLP over HTTP, to `/v1/traces` under it.",
+    ),
+    v(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "none",
+        "The same for traces alone, as a whole URL: nothing is put after it. Wins over OTEL_EXPORTER_OTLP_ENDPOINT.",
+    ),
+    v(
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "http/protobuf",
+        "How the collector is spoken to. There is no other way; one that is asked for is an error.",
+    ),
+    v(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "none",
+        "Headers for the collector, `name=value`, comma separated; values percent-encoded.",
+    ),
+    v(
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        "10000",
+        "Milliseconds the collector may take for a batch of spans, with all repetitions. Then they are dropped.",
+    ),
+    v("OTEL_SERVICE_NAME", "z2api", "What the gateway calls itself in traces."),
+    v(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "none",
+        "What else traces tell of the gateway, `name=value`, comma separated; values percent-encoded.",
+    ),
+    v(
+        "OTEL_TRACES_SAMPLER",
+        "parentbased_always_on",
+        "Which requests are traced: `always_on`, `always_off`, `traceidratio`, or one of these after `parentbased_`, which keeps the choice of a caller that sends `traceparent`.",
+    ),
+    v("OTEL_TRACES_SAMPLER_ARG", "1", "The part of them for `traceidratio`, from 0 to 1."),
+    v(
+        "TRACE_UPSTREAM",
+        "false",
+        "Tell the upstream its place in the trace, as `traceparent`. It is told nothing else of it.",
+    ),
     v("DEBUG_MODE", "false", "Debug lines in the log."),
     v(
         "RUST_LOG",

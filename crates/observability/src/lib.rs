@@ -1,4 +1,4 @@
-//! JSON logs, request records, counters, key masking.
+//! JSON logs, request records, metrics, traces, key masking.
 //!
 //! Libraries speak `tracing`; only the server installs [`subscriber`]. Everything goes through a
 //! [`LogSink`], whose own thread writes, so that a slow reader of the log slows no request.
@@ -13,6 +13,7 @@ mod pretty;
 mod recent;
 mod record;
 mod sink;
+mod spans;
 mod trace;
 mod tries;
 
@@ -26,5 +27,6 @@ pub use pretty::LogFormat;
 pub use recent::{Finished, Recent, Totals};
 pub use record::{Asked, Failure, RequestRecord};
 pub use sink::{LogGuard, LogSink, MemoryLog};
+pub use spans::{Headers, TraceSettings, Tracer};
 pub use trace::{LogFilter, check_filter, subscriber};
 pub use tries::{ANSWERED, GIVEN_UP, Tries, Try};

@@ -68,6 +68,9 @@ fn is_zero(count: &u64) -> bool {
 pub(crate) struct ResponseLine<'a> {
     /// The request's id.
     pub(crate) request_id: &'a str,
+    /// The id of its trace, if it is recorded in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trace_id: Option<String>,
     /// When it ended.
     pub(crate) timestamp: String,
     /// `INFO`; `ERROR` for an answer of 500 and above and for a failed stream.

@@ -143,6 +143,8 @@ pub struct Readings {
     pub memory_limit: u64,
     /// Log lines that were dropped.
     pub log_dropped: u64,
+    /// Spans of traces that were sent, and that were dropped.
+    pub spans: (u64, u64),
     /// Since the start.
     pub uptime: Duration,
     /// The upstream's tokens, by state.
@@ -189,6 +191,8 @@ pub struct Metrics {
     memory: Gauge<u64, AtomicU64>,
     memory_limit: Gauge<u64, AtomicU64>,
     log_dropped: Counter,
+    spans_sent: Counter,
+    spans_dropped: Counter,
     uptime: Gauge<f64, AtomicU64>,
     upstream_tokens: Family<StateLabel, Gauge>,
     breaker: Family<StateLabel, Gauge>,
@@ -241,6 +245,8 @@ impl Default for Metrics {
             memory: Gauge::default(),
             memory_limit: Gauge::default(),
             log_dropped: Counter::default(),
+            spans_sent: Counter::default(),
+            spans_dropped: Counter::default(),
             uptime: Gauge::default(),
             upstream_tokens: Family::default(),
             breaker: Family::default(),
@@ -310,6 +316,11 @@ impl Metrics {
         let help = "Resident memory above which work is refused";
         all.register_with_unit("memory_limit", help, Unit::Bytes, self.memory_limit.clone());
         all.register("log_lines_dropped", "Log lines dropped", self.log_dropped.clone());
+        let help = "Spans of traces that the collector has taken";
+        all.register("spans_sent", help, self.spans_sent.clone());
+        let help =
+            "Spans of traces that were dropped: the collector is away, too slow, or rejects them";
+        all.register("spans_dropped", help, self.spans_dropped.clone());
         all.register_with_unit("uptime", "Since the start", Unit::Seconds, self.uptime.clone());
         let help = "Tokens for the upstream, by state";
         all.register("upstream_tokens", help, self.upstream_tokens.clone());
@@ -415,8 +426,10 @@ impl Metrics {
         self.connections.set(whole(now.connections));
         self.memory.set(now.memory);
         self.memory_limit.set(now.memory_limit);
-        // The log counts by itself: its count is taken over.
+        // The log and the tracer count by themselves: their counts are taken over.
         self.log_dropped.inner().store(now.log_dropped, Relaxed);
+        self.spans_sent.inner().store(now.spans.0, Relaxed);
+        self.spans_dropped.inner().store(now.spans.1, Relaxed);
         self.uptime.set(now.uptime.as_secs_f64());
         for (state, count) in &now.tokens {
             self.upstream_tokens.get_or_create(&StateLabel { state }).set(whole(*count));

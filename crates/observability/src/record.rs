@@ -10,7 +10,8 @@ use crate::line::{Options, Parameters, RequestLine, ResponseLine, now};
 use crate::metrics::{Ended, Metrics, Owner};
 use crate::recent::Finished;
 use crate::sink::LogSink;
-use crate::tries::{Noted, Tries};
+use crate::spans::{self, InSpans, Tracer};
+use crate::tries::{Noted, Traced, Tries};
 
 /// nginx's number for a client that went away before its answer was complete.
 pub(crate) const HUNG_UP: u16 = 499;
@@ -121,6 +122,19 @@ impl RequestRecord {
             answer: None,
             whole: false,
         }
+    }
+
+    /// The request came by `scheme`, and is traced, under the span that its `traceparent` and
+    /// `tracestate` name, if they do.
+    pub fn trace(
+        &mut self,
+        tracer: Tracer,
+        scheme: &'static str,
+        parent: Option<&str>,
+        state: Option<&str>,
+    ) {
+        let place = tracer.place(parent, state);
+        self.tries.lock().traced = Some(Traced { tracer, scheme, place });
     }
 
     /// The metrics that the request goes into.
@@ -313,6 +327,7 @@ impl RequestRecord {
         let asked = self.asked.as_ref();
         log.line(&ResponseLine {
             request_id: self.id.as_str(),
+            trace_id: noted.trace_id(),
             timestamp: now(),
             level: end.level(),
             r#type: "response",
@@ -343,6 +358,37 @@ impl RequestRecord {
             error: end.error,
             content: self.answer.as_deref(),
         });
+    }
+
+    /// Hands a chat request to the tracer, if it is traced.
+    fn spans(&self, end: &End<'_>, noted: &Noted) {
+        let (true, Some(Traced { tracer, scheme, place })) = (self.counted, &noted.traced) else {
+            return;
+        };
+        let asked = self.asked.as_ref();
+        let request = InSpans {
+            request_id: self.id.as_str(),
+            method: &self.method,
+            path: &self.endpoint,
+            scheme,
+            route: self.route,
+            status: end.status,
+            failure: end.kind,
+            is_error: end.is_error() && end.owner != Owner::Client,
+            took: end.took,
+            queued: noted.queued,
+            dialect: self.manner.map(|(dialect, _)| dialect),
+            asked: spans::Asked {
+                model: self.model.as_deref(),
+                stream: asked.is_some_and(|asked| asked.stream),
+                max_tokens: asked.and_then(|asked| asked.max_tokens),
+                temperature: asked.and_then(|asked| asked.temperature),
+            },
+            usage: self.usage,
+            finish_reason: self.finish_reason,
+            tries: &noted.kept,
+        };
+        tracer.ended(place, &request);
     }
 
     /// What becomes of it, if it is dropped now.
@@ -414,6 +460,7 @@ impl Drop for RequestRecord {
             tries: noted.kept.iter().map(|ended| ended.of.clone()).collect(),
             usage: self.usage,
         });
+        self.spans(&end, &noted);
         self.response_line(&end, &noted);
     }
 }

@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use opentelemetry::trace::SpanId;
 use serde::Serialize;
+
+use crate::spans::{Place, Tracer, new_span};
 
 /// How many are kept; beyond, they are only counted.
 const MAX_KEPT: usize = 32;
@@ -39,6 +42,15 @@ pub(crate) struct TryLine {
     took_ms: u64,
 }
 
+/// A request's place in a trace, and who takes its spans.
+#[derive(Debug, Clone)]
+pub(crate) struct Traced {
+    pub(crate) tracer: Tracer,
+    /// `http` or `https`, as the client came.
+    pub(crate) scheme: &'static str,
+    pub(crate) place: Place,
+}
+
 /// All tries of a request. Clones share them: whoever asks the upstream notes them, and the record
 /// has them even if nobody waits for the outcome.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +67,10 @@ pub(crate) struct Noted {
     pub(crate) queued: Option<Duration>,
     /// Since when the upstream is asked, if it is now.
     asking: Option<Instant>,
+    /// Where the request stands in a trace.
+    pub(crate) traced: Option<Traced>,
+    /// The span of the try that is under way.
+    span: Option<SpanId>,
 }
 
 /// A try, and when it ended.
@@ -62,12 +78,18 @@ pub(crate) struct Noted {
 pub(crate) struct Ended {
     pub(crate) of: Try,
     pub(crate) at: Instant,
+    /// Its span, if the request is traced.
+    pub(crate) span: SpanId,
 }
 
 impl Tries {
-    /// A try begins.
-    pub fn begin(&self) {
-        self.lock().asking = Some(Instant::now());
+    /// A try begins. Gives the `traceparent` for the upstream, if it is to be told.
+    pub fn begin(&self) -> Option<String> {
+        let mut noted = self.lock();
+        noted.asking = Some(Instant::now());
+        let Traced { tracer, place, .. } = noted.traced.clone()?;
+        let span = *noted.span.insert(new_span());
+        tracer.for_upstream(&place, span)
     }
 
     /// The value of a header `Server-Timing` for the request that came at `began`: how long it waited
@@ -93,7 +115,8 @@ impl Tries {
         noted.count += 1;
         noted.asking = None;
         if noted.kept.len() < MAX_KEPT {
-            noted.kept.push(Ended { of, at: Instant::now() });
+            let span = noted.span.take().unwrap_or(SpanId::INVALID);
+            noted.kept.push(Ended { of, at: Instant::now(), span });
         }
     }
 
@@ -111,6 +134,12 @@ impl Noted {
     /// When the model began to answer.
     pub(crate) fn answered(&self) -> Option<Instant> {
         self.kept.iter().find(|ended| ended.of.outcome == ANSWERED).map(|ended| ended.at)
+    }
+
+    /// The id of the trace, if the request is recorded in one.
+    pub(crate) fn trace_id(&self) -> Option<String> {
+        let place = &self.traced.as_ref()?.place;
+        place.is_sampled().then(|| place.trace_id())
     }
 
     pub(crate) fn lines(&self) -> Vec<TryLine> {

@@ -1,6 +1,7 @@
 //! The settings, section by section.
 
 mod callers;
+mod traces;
 mod upstream;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,6 +17,7 @@ use crate::reader::Reader;
 use crate::{Config, Flags, Limits, Log, Shutdown, Source};
 
 use callers::{admin_key, keys, warn_of_unknown_models};
+use traces::traces;
 use upstream::upstream;
 
 /// Reads everything.
@@ -58,6 +60,7 @@ pub(crate) fn read(from: &mut Reader<'_>, flags: &Flags) -> Config {
             grace: from.seconds("SHUTDOWN_GRACE", 30, 0..=86_400),
         },
         log: log(from),
+        traces: traces(from),
         effective: Vec::new(),
         warnings: Vec::new(),
     }

@@ -13,6 +13,7 @@ fn check(variables: &[(&str, &str)], line: &str) {
 
 const FLAG: &str = "must be true or false (also 1, 0, yes, no, on, off)";
 const KEYS: &str = "must be of visible ASCII characters; several are separated by commas";
+const ENDPOINT: &str = "must be a URL such as http://127.0.0.1:4318, without a password or a query";
 const OWN: &str = "must be a key of your own: this one stands in examples, so anyone knows it (it \
                    may be used with HOST=127.0.0.1)";
 
@@ -80,6 +81,24 @@ const BAD: &[(&str, &str, &str)] = &[
         "must be one of think, strip, raw, reasoning (or separate, the same as reasoning)",
     ),
     ("ADMIN_ADDR", "9100", "must be an IP address and a port, such as 127.0.0.1:9100"),
+    (
+        "OTEL_TRACES_SAMPLER",
+        "sometimes",
+        "must be always_on, always_off, traceidratio, or one of these after parentbased_",
+    ),
+    ("OTEL_TRACES_SAMPLER_ARG", "2", "must be a number from 0 to 1"),
+    ("TRACE_UPSTREAM", "ja", FLAG),
+    ("OTEL_SERVICE_NAME", "a\u{7}b", "must be 1 to 255 characters, none of them a control"),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "must be http/protobuf: no other is spoken"),
+    (
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        "10s",
+        "must be a whole number from 1 to 3600000 (milliseconds)",
+    ),
+    ("OTEL_RESOURCE_ATTRIBUTES", "a=b,c", "must be name=value pairs, separated by commas"),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://", ENDPOINT),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4318", ENDPOINT),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://127.0.0.1/", ENDPOINT),
     ("LOG_FORMAT", "xml", "must be json or pretty"),
     (
         "CORS_ALLOW_ORIGINS",
@@ -111,6 +130,7 @@ const BAD_SECRETS: &[(&str, &str, &str)] = &[
     ("DEFAULT_KEY", "a-key-you-make-up", OWN),
     ("UPSTREAM_TOKEN", "a token", KEYS),
     ("UPSTREAM_TOKEN", ",", KEYS),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "a-secret", "must be name=value pairs, separated by commas"),
     ("ADMIN_KEY", "one,two", "must be one key, without commas"),
     ("ADMIN_KEY", "your-api-key-here", OWN),
 ];

@@ -118,3 +118,21 @@ fn what_connections_may_do_is_a_number_or_auto() {
     assert_eq!(load(&[("MAX_CLIENT_CONNECTIONS", "auto")]).unwrap().peers.max, None);
     assert_eq!(load(&[("MAX_CLIENT_CONNECTIONS", "7")]).unwrap().peers.max, Some(7));
 }
+
+#[test]
+fn headers_for_the_collector_are_shown_by_name_alone() {
+    let headers = "authorization=Bearer of-mine, x-team=a%2Cb";
+    let config = load(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example/"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", headers),
+    ])
+    .unwrap();
+    let shown = line(&config, "OTEL_EXPORTER_OTLP_HEADERS");
+    let wanted = "OTEL_EXPORTER_OTLP_HEADERS=authorization=****,x-team=**** (environment)";
+    assert_eq!(shown, wanted);
+    let traces = config.traces.unwrap();
+    assert_eq!(traces.endpoint, "https://collector.example/v1/traces");
+    assert_eq!(traces.headers.0[0].1, "Bearer of-mine");
+    assert_eq!(traces.headers.0[1].1, "a,b");
+    assert!(!format!("{traces:?}").contains("of-mine"));
+}
