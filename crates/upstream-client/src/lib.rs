@@ -66,8 +66,10 @@
 //! # Connections
 //!
 //! HTTP/2 where an `https` upstream offers it, as many connections as its streams need, and
-//! HTTP/1.1 elsewhere. For anything else there is [`Client::with_transport`], which also makes tests
-//! without a network easy: a [`Transport`] is one method.
+//! HTTP/1.1 elsewhere. There a connection has no task of its own: whoever polls the answer drives
+//! it. After a whole answer it is kept half a minute for the next one in the same runtime. For
+//! anything else there is [`Client::with_transport`], which also makes tests without a network easy:
+//! a [`Transport`] is one method.
 
 mod answer;
 mod attempt;
@@ -78,7 +80,9 @@ mod classify;
 mod client;
 mod clocks;
 mod codes;
+mod connector;
 mod dialect;
+mod direct;
 mod effect;
 mod endpoint;
 mod error;
@@ -89,6 +93,7 @@ mod http;
 mod http2;
 mod observer;
 mod pool;
+mod proxied;
 mod reader;
 mod reset_time;
 mod retry;

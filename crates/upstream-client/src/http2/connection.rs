@@ -11,12 +11,11 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio_rustls::client::TlsStream;
 
 use super::lanes::MAX_STREAMS;
 use crate::cause;
+use crate::connector::Socket;
 use crate::transport::TransportError;
 
 /// How many bytes of a stream the peer may send before the reader takes them.
@@ -31,7 +30,7 @@ const PING_LIMIT: Duration = Duration::from_secs(15);
 
 /// Sends requests. Cheap to clone.
 pub(super) type Sender = http2::SendRequest<Full<Bytes>>;
-type Http2 = http2::Connection<TokioIo<TlsStream<TcpStream>>, Full<Bytes>, Tasks>;
+type Http2 = http2::Connection<TokioIo<Socket>, Full<Bytes>, Tasks>;
 
 /// A connection to send requests on. When all of these and their senders are gone, it closes after
 /// its last stream.
@@ -50,7 +49,7 @@ type Inner = Arc<Mutex<Option<Http2>>>;
 
 impl Connection {
     /// Begins to speak HTTP/2, and waits until the peer has said how many streams it allows.
-    pub(super) async fn begin(tls: TlsStream<TcpStream>) -> Result<(Self, Driver), TransportError> {
+    pub(super) async fn begin(socket: Socket) -> Result<(Self, Driver), TransportError> {
         let tasks = Tasks::default();
         let broken = |error: hyper::Error| TransportError::connect(cause::words(&error));
         let (sender, inner) = http2::Builder::new(tasks.clone())
@@ -60,7 +59,7 @@ impl Connection {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .keep_alive_interval(PING_AFTER)
             .keep_alive_timeout(PING_LIMIT)
-            .handshake(TokioIo::new(tls))
+            .handshake(TokioIo::new(socket))
             .await
             .map_err(broken)?;
         tasks.greeted(|| inner.current_max_send_streams() > 0).await?;

@@ -8,7 +8,8 @@ use futures::future::{BoxFuture, Shared};
 use tokio::time::{Instant, timeout};
 
 use super::connection::{Connection, Driver, Sender};
-use super::connector::{Connector, Opened};
+use crate::connector::{Connector, speaks_http2};
+use crate::direct::Direct;
 use crate::http::POOL_IDLE;
 use crate::transport::TransportError;
 
@@ -18,6 +19,8 @@ pub(super) const MAX_STREAMS: usize = 100;
 /// All connections to one upstream.
 pub(super) struct Lanes {
     connector: Connector,
+    /// Where a connection goes that turns out to speak HTTP/1.1.
+    single: Direct,
     state: Mutex<State>,
 }
 
@@ -65,10 +68,10 @@ pub(super) struct Place {
 }
 
 impl Lanes {
-    pub(super) fn new(connector: Connector) -> Self {
+    pub(super) fn new(connector: Connector, single: Direct) -> Self {
         let (lanes, openings) = (Vec::new(), Vec::new());
         let state = State { refused: false, lanes, openings, room: usize::MAX, next: 0 };
-        Self { connector, state: Mutex::new(state) }
+        Self { connector, single, state: Mutex::new(state) }
     }
 
     /// A place on the oldest connection that has one, so that younger ones fall idle first.
@@ -106,12 +109,12 @@ impl Lanes {
     }
 
     async fn open(self: Arc<Self>, id: u64) -> Result<(), TransportError> {
-        let opened = self.connector.open().await;
+        let opened = self.connector.in_time(self.begin()).await;
         let mut state = self.lock();
         state.openings.retain(|opening| opening.id != id);
         match opened? {
-            Opened::Http1 => state.refused = true,
-            Opened::Http2(connection, driver) => {
+            None => state.refused = true,
+            Some((connection, driver)) => {
                 state.room = connection.room().clamp(1, MAX_STREAMS);
                 tokio::spawn(tend(driver, Arc::downgrade(&self), id));
                 let idle_since = Instant::now();
@@ -119,6 +122,16 @@ impl Lanes {
             }
         }
         Ok(())
+    }
+
+    /// None if the upstream has chosen HTTP/1.1.
+    async fn begin(&self) -> Result<Option<(Connection, Driver)>, TransportError> {
+        let socket = self.connector.connect().await?;
+        if !speaks_http2(&socket) {
+            self.single.keep(socket).await?;
+            return Ok(None);
+        }
+        Connection::begin(socket).await.map(Some)
     }
 
     /// Lets go of a connection that has had no stream for a while.

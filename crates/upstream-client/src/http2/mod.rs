@@ -5,7 +5,6 @@
 //! connection are counted, and when all connections are full one more is opened.
 
 mod connection;
-mod connector;
 mod lanes;
 
 use std::pin::Pin;
@@ -18,34 +17,33 @@ use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-pub(crate) use self::connector::Connector;
 use self::lanes::{Lanes, Place, Turn};
 use crate::cause;
+use crate::connector::Connector;
+use crate::direct::Direct;
 use crate::transport::{Body, TransportError};
 
 /// How many connections in a row one request may find full or about to close.
 const MAX_TRIES: usize = 16;
 
-/// What became of a request.
-pub(crate) enum Sent {
-    Answer(Response<Body>),
-    /// It was not sent: the upstream speaks HTTP/1.1.
-    NotOffered(Request<Bytes>),
-}
-
 /// The connections to one upstream. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Http2 {
     lanes: Arc<Lanes>,
+    /// For an upstream that speaks HTTP/1.1.
+    single: Direct,
 }
 
 impl Http2 {
-    pub(crate) fn new(connector: Connector) -> Self {
-        Self { lanes: Arc::new(Lanes::new(connector)) }
+    pub(crate) fn new(connector: Connector, single: Direct) -> Self {
+        Self { lanes: Arc::new(Lanes::new(connector, single.clone())), single }
     }
 
     /// Sends a request on a connection with room, which may have to be opened first.
-    pub(crate) async fn send(&self, request: Request<Bytes>) -> Result<Sent, TransportError> {
+    pub(crate) async fn send(
+        self,
+        request: Request<Bytes>,
+    ) -> Result<Response<Body>, TransportError> {
         let mut request = request.map(Full::new);
         for _ in 0..MAX_TRIES {
             let (mut sender, place) = match Lanes::turn(&self.lanes) {
@@ -54,13 +52,11 @@ impl Http2 {
                     opening.await?;
                     continue;
                 }
-                Turn::NotOffered => return Ok(Sent::NotOffered(request.map(whole))),
+                Turn::NotOffered => return self.single.send(request.map(whole)).await,
             };
             match sender.try_send_request(request).await {
                 Ok(answer) => {
-                    let answer =
-                        answer.map(|body| Box::pin(Stream { body, _place: place }) as Body);
-                    return Ok(Sent::Answer(answer));
+                    return Ok(answer.map(|body| Box::pin(Stream { body, _place: place }) as Body));
                 }
                 // The connection closed at that moment, and nothing of the request has left.
                 Err(mut error) => match error.take_message() {

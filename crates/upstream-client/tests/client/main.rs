@@ -2,6 +2,7 @@
 
 mod attempts;
 mod certificates;
+mod connections;
 mod cuts;
 mod deadlines;
 mod fake;
