@@ -29,6 +29,17 @@ impl Caller {
     }
 }
 
+/// What a caller has left of the requests that it may make in a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many it may make in a minute.
+    pub limit: u32,
+    /// How many it may make now, all at once if it likes.
+    pub left: u32,
+    /// When it may make as many as ever, if it makes none until then.
+    pub whole_after: Duration,
+}
+
 /// All callers that have something.
 #[derive(Debug)]
 pub(crate) struct Callers {
@@ -80,6 +91,17 @@ impl Callers {
         }
         usage.shares += 1;
         Ok(())
+    }
+
+    /// What the caller has left, if it has a rate.
+    pub(crate) fn rate(&self, caller: &Caller, now: Instant) -> Option<Rate> {
+        let limit = caller.per_minute?;
+        let until = self.known.get(&caller.key).map_or(now, |usage| usage.until);
+        let used = until.saturating_duration_since(now);
+        let each = (MINUTE / limit.max(1)).as_nanos().max(1);
+        let left = MINUTE.saturating_sub(used).as_nanos() / each;
+        let left = u32::try_from(left).unwrap_or(limit).min(limit);
+        Some(Rate { limit, left, whole_after: used })
     }
 
     pub(crate) fn give_share_back(&mut self, key: u64) {
@@ -172,6 +194,20 @@ mod tests {
         let more = Caller { per_minute: Some(4), ..caller };
         assert!(take(&mut callers, more, later + Duration::from_secs(14)).is_err());
         assert!(take(&mut callers, more, later + Duration::from_secs(15)).is_ok());
+    }
+
+    #[test]
+    fn what_is_left_of_a_rate_is_what_passes() {
+        let (mut callers, now) = (Callers::new(), Instant::now());
+        let caller = Caller { per_minute: Some(7), ..Caller::unlimited(1) };
+        assert_eq!(callers.rate(&Caller::unlimited(2), now), None);
+        for left in (0..=7).rev() {
+            assert_eq!(callers.rate(&caller, now).unwrap().left, left);
+            assert_eq!(take(&mut callers, caller, now).is_ok(), left > 0);
+        }
+        let rate = callers.rate(&caller, now).unwrap();
+        let later = now + rate.whole_after;
+        assert_eq!(callers.rate(&caller, later).unwrap().left, 7);
     }
 
     #[test]

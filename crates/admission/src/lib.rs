@@ -46,7 +46,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-pub use callers::Caller;
+pub use callers::{Caller, Rate};
 use place::Place;
 pub use reason::{Doing, Reason, Rejected};
 use state::{Entry, State};
@@ -123,6 +123,12 @@ impl Admission {
         let now = Instant::now();
         self.shared.with(|state| state.share(caller, now))?;
         Ok(Share { shared: Some(self.shared.clone()), key: caller.key })
+    }
+
+    /// What a caller has left of the requests that it may make in a minute; None if it may make
+    /// any number.
+    pub fn rate(&self, caller: &Caller) -> Option<Rate> {
+        self.shared.lock().rate(caller, Instant::now())
     }
 
     /// How many permits are out.

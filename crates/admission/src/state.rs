@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::adaptive::Adaptive;
-use crate::callers::{Caller, Callers};
+use crate::callers::{Caller, Callers, Rate};
 use crate::pace::Pace;
 use crate::queue::{Queue, Waiter};
 use crate::{Reason, Rejected, Settings};
@@ -73,6 +73,11 @@ impl State {
             let retry_after = over.wait.unwrap_or_else(|| self.pace.one_of(going));
             Rejected { reason: over.reason, retry_after }
         })
+    }
+
+    /// What the caller has left of its rate, if it has one.
+    pub(crate) fn rate(&self, caller: &Caller, now: Instant) -> Option<Rate> {
+        self.callers.rate(caller, now)
     }
 
     pub(crate) fn give_share_back(&mut self, key: u64) {
