@@ -2,9 +2,10 @@
 //! Completions, for every stream of `tests/streams`.
 
 use serde_json::{Value, json};
+use z2api_config::keygen;
 use z2api_stream_transform::ThinkMode;
 use z2api_tests::{Case, Ends, Gateway, KEY, Reply, cases};
-use z2api_upstream_sim::Script;
+use z2api_upstream_sim::{Script, Sim};
 use z2api_wire::event::Dialect;
 
 async fn post(gateway: &Gateway, path: &str, body: &Value) -> Reply {
@@ -91,6 +92,7 @@ fn check_meaning(message: &Value, case: &Case, name: &str) {
         assert_eq!((&call["id"], &call["name"]), (&json!(meant.id), &json!(meant.name)));
         assert_eq!(call["input"], serde_json::from_str::<Value>(&meant.arguments).unwrap());
     }
+    assert_eq!(message["usage"].get("estimated").is_some(), case.usage.is_none(), "{name}");
     if let Some(usage) = &case.usage {
         let cached = usage["prompt_tokens_details"]["cached_tokens"].as_u64().unwrap_or(0);
         let input = usage["prompt_tokens"].as_u64().unwrap() - cached;
@@ -187,7 +189,7 @@ async fn the_events_are_anthropics_to_the_letter() {
     let id = text.split("\"id\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     assert!(id.starts_with("msg_"), "{id}");
     let expected = r#"event: message_start
-data: {"type":"message_start","message":{"id":"ID","type":"message","role":"assistant","model":"claude-sonnet-4-5","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":0,"output_tokens":0}}}
+data: {"type":"message_start","message":{"id":"ID","type":"message","role":"assistant","model":"claude-sonnet-4-5","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":9,"output_tokens":0}}}
 
 event: content_block_start
 data: {"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}
@@ -235,7 +237,7 @@ event: content_block_stop
 data: {"type":"content_block_stop","index":3}
 
 event: message_delta
-data: {"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"input_tokens":0,"output_tokens":0}}
+data: {"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"input_tokens":9,"output_tokens":9,"estimated":true}}
 
 event: message_stop
 data: {"type":"message_stop"}
@@ -272,7 +274,10 @@ async fn a_request_is_asked_upstream_with_everything_in_it() {
     )
     .await;
     assert_eq!(reply.status, 200);
-    assert_eq!(reply.header("x-z2api-ignored"), Some("top_k"));
+    assert_eq!(
+        reply.header("x-z2api-ignored"),
+        Some("cache_control, thinking.budget_tokens, top_k")
+    );
     let asked = gateway.sim.chats()[0].json();
     assert_eq!(asked["model"], "glm-4.7");
     assert_eq!(asked["thinking"]["type"], "enabled");
@@ -341,7 +346,25 @@ async fn an_error_names_the_field_that_the_client_sent() {
         (json!({"tools": [tool]}), "`tools.0.name`"),
         (json!({"tools": [{"name": "f", "input_schema": []}]}), "`tools.0.input_schema`"),
         (json!({"tools": [{"name": "f"}], "tool_choice": {"type": "any"}}), "`tool_choice`"),
-        (json!({"stop_sequences": [""]}), "`stop_sequences`"),
+        (json!({"stop_sequences": ["a", ""]}), "`stop_sequences.1`"),
+        (json!({"stop_sequences": vec!["a"; 257]}), "`stop_sequences`"),
+        (json!({"output_format": {"type": "json_schema", "schema": {}}}), "`output_format`"),
+        (
+            json!({"output_config": {"format": {"type": "json_schema", "schema": {}}}}),
+            "`output_config.format`",
+        ),
+        (
+            json!({"output_config": {"format": {"type": "json_schema"}}}),
+            "output_config.format.schema",
+        ),
+        (json!({"tool_choice": {"type": "tool"}}), "`tool_choice.name`"),
+        (json!({"tool_choice": {"type": "odd"}}), "`tool_choice.type`"),
+        (json!({"container": "c"}), "`container`"),
+        (json!({"inference_geo": "us"}), "`inference_geo`"),
+        (
+            json!({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}),
+            "`messages.1`",
+        ),
         (json!({"temperature": 3}), "`temperature`"),
         (json!({"max_tokens": 0}), "`max_tokens`"),
     ] {
@@ -357,8 +380,8 @@ async fn an_error_names_the_field_that_the_client_sent() {
         [(json!([call]), "`messages.0.content.0`"), (json!([result]), "`messages.0.content.0")]
     {
         let role = if blocks[0]["type"] == "tool_use" { "assistant" } else { "user" };
-        let body =
-            ask(&web, json!({"messages": [{"role": role, "content": blocks}]})).await.json().await;
+        let turns = json!([{"role": role, "content": blocks}, {"role": "user", "content": "a"}]);
+        let body = ask(&web, json!({"messages": turns})).await.json().await;
         let message = body["error"]["message"].as_str().unwrap();
         assert!(message.contains(own), "{own} in {message}");
     }
@@ -366,18 +389,151 @@ async fn an_error_names_the_field_that_the_client_sent() {
 }
 
 #[tokio::test]
-async fn a_stop_sequence_is_named() {
-    let script = answer("one END two");
+async fn a_stop_sequence_is_named_and_the_upstream_is_not_told_it() {
+    let script = answer("one END two").event_by_event();
     let gateway = Gateway::start(Dialect::OpenAi, script).await;
     for stream in [true, false] {
-        let fields = json!({"stream": stream, "stop_sequences": ["END", "X"]});
-        let reply = ask(&gateway, fields).await;
-        let message =
-            if stream { gather(&reply.events().await).unwrap() } else { reply.json().await };
-        assert_eq!(message["stop_reason"], "stop_sequence");
-        assert_eq!(message["stop_sequence"], "END");
-        assert_eq!(message["content"][0]["text"], "one ");
+        for (words, met) in [(vec!["END", "X"], "END"), (vec!["one END two"], "one END two")] {
+            let fields = json!({"stream": stream, "stop_sequences": words});
+            let message = message_of(ask(&gateway, fields).await, stream).await;
+            assert_eq!(message["stop_reason"], "stop_sequence");
+            assert_eq!(message["stop_sequence"], met);
+            let text = if met == "END" { json!("one ") } else { Value::Null };
+            assert_eq!(message["content"][0]["text"], text);
+        }
+        let many: Vec<String> = (0..200).map(|n| format!("<{n}>")).collect();
+        let fields = json!({"stream": stream, "stop_sequences": many});
+        let message = message_of(ask(&gateway, fields).await, stream).await;
+        assert_eq!(
+            (&message["stop_reason"], &message["stop_sequence"]),
+            (&json!("end_turn"), &Value::Null)
+        );
     }
+    assert!(gateway.sim.chats().iter().all(|chat| chat.json().get("stop").is_none()));
+}
+
+async fn message_of(reply: Reply, stream: bool) -> Value {
+    assert_eq!(reply.status, 200);
+    if stream { gather(&reply.events().await).expect("a message") } else { reply.json().await }
+}
+
+#[tokio::test]
+async fn usage_is_the_upstreams_or_says_that_it_is_estimated() {
+    let usage = json!({"prompt_tokens": 30, "completion_tokens": 7, "total_tokens": 37,
+        "prompt_tokens_details": {"cached_tokens": 10},
+        "completion_tokens_details": {"reasoning_tokens": 3}});
+    let chunk = |text: &str, usage: &Value| {
+        json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": "stop"}],
+            "usage": usage})
+        .to_string()
+    };
+    let told = json!({"input_tokens": 20, "output_tokens": 7, "cache_read_input_tokens": 10,
+        "output_tokens_details": {"thinking_tokens": 3}});
+    let estimated = json!({"input_tokens": 9, "output_tokens": 2, "estimated": true});
+    let known = Script::events([chunk("12345678 END", &usage), "[DONE]".to_owned()]);
+    let unknown = Script::events([chunk("12345678", &Value::Null), "[DONE]".to_owned()]);
+    // The stop word comes before the upstream has counted.
+    let cut = Script::events([chunk("12345678END", &Value::Null), chunk("", &usage)]);
+    let gateway = Gateway::start(Dialect::OpenAi, unknown.clone()).await;
+    for stream in [true, false] {
+        for (script, expected) in [(&known, &told), (&unknown, &estimated), (&cut, &estimated)] {
+            gateway.sim.set_plan(script.clone());
+            let words = if std::ptr::eq(script, &cut) { json!(["END"]) } else { json!([]) };
+            let reply = ask(&gateway, json!({"stream": stream, "stop_sequences": words})).await;
+            let header = stream.then_some("message_start.message.usage.input_tokens");
+            assert_eq!(reply.header("x-z2api-estimate"), header);
+            assert_eq!(message_of(reply, stream).await["usage"], *expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_a_hint_here_is_named_by_its_own_name() {
+    let gateway = Gateway::start(Dialect::OpenAi, answer("Hi")).await;
+    let document = json!({"type": "document", "citations": {"enabled": true},
+        "source": {"type": "text", "data": "x"}});
+    let fields = json!({
+        "model": "GLM-4.6",
+        "thinking": {"type": "enabled", "budget_tokens": 1024},
+        "tools": [{"name": "f", "input_schema": {"type": "object"}, "defer_loading": true,
+            "input_examples": [{}]}],
+        "tool_choice": {"type": "auto", "disable_parallel_tool_use": true},
+        "service_tier": "standard_only", "speed": "fast", "metadata": {"user_id": "me"},
+        "context_management": {"edits": []}, "diagnostics": {}, "user_profile_id": "u",
+        "output_config": {"effort": "high"}, "cache_control": {"type": "ephemeral"},
+        "messages": [{"role": "user", "content": [document]}],
+    });
+    for stream in [true, false] {
+        let mut fields = fields.clone();
+        fields["stream"] = stream.into();
+        let reply = ask(&gateway, fields).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(
+            reply.header("x-z2api-ignored"),
+            Some(
+                "cache_control, citations, context_management, diagnostics, speed, \
+                 thinking.budget_tokens, tools.defer_loading, tools.input_examples, \
+                 user_profile_id, tool_choice.disable_parallel_tool_use, output_config.effort, \
+                 service_tier, metadata.user_id"
+            )
+        );
+        reply.text().await;
+    }
+    let nothing = json!({"service_tier": "auto", "speed": "standard", "inference_geo": "global",
+        "thinking": {"type": "adaptive"}, "tool_choice": {"type": "auto"}, "mcp_servers": [],
+        "container": null, "metadata": {"user_id": "longer"}, "stop_sequences": [], "system": [],
+        "some_new_field": 1});
+    assert_eq!(ask(&gateway, nothing).await.header("x-z2api-ignored"), None);
+}
+
+#[tokio::test]
+async fn a_schema_is_sent_to_a_server_that_keeps_to_one() {
+    let server = Sim::start(answer("{}")).await.unwrap();
+    let url = server.openai_url().replace("/paas/", "/other/");
+    let gateway = Gateway::with(Dialect::OpenAi, answer(""), &[("UPSTREAM_URL", &url)]).await;
+    let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}}});
+    let format = json!({"type": "json_schema", "schema": schema});
+    for fields in [json!({"output_config": {"format": format}}), json!({"output_format": format})] {
+        assert_eq!(ask(&gateway, fields).await.status, 200);
+        let asked = server.chats().pop().unwrap().json();
+        assert_eq!(asked["response_format"]["type"], "json_schema");
+        assert_eq!(asked["response_format"]["json_schema"]["schema"], schema);
+    }
+}
+
+#[tokio::test]
+async fn documents_of_text_and_search_results_are_read() {
+    let gateway = Gateway::start(Dialect::OpenAi, answer("Hi")).await;
+    let plain = json!({"type": "document", "title": "Tides", "context": "A book.",
+        "source": {"type": "text", "data": "High at noon."}});
+    let parts = json!({"type": "document", "source": {"type": "content", "content": [
+        {"type": "text", "text": "Low at six."}]}});
+    let found = json!({"type": "search_result", "source": "https://example.org", "title": "Found",
+        "content": [{"type": "text", "text": "Noon."}]});
+    let result =
+        json!({"type": "tool_result", "tool_use_id": "t", "content": [plain, parts, found]});
+    let call = json!({"type": "tool_use", "id": "t", "name": "read", "input": {}});
+    let body = json!({"messages": [{"role": "user", "content": [plain, found]},
+        {"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}]});
+    assert_eq!(ask(&gateway, body).await.status, 200);
+    let messages = gateway.sim.chats()[0].json()["messages"].clone();
+    let text = |message: &Value| {
+        let parts = message["content"].as_array().unwrap();
+        parts.iter().map(|part| part["text"].as_str().unwrap()).collect::<String>()
+    };
+    assert_eq!(
+        text(&messages[0]),
+        "Tides\nA book.\nHigh at noon.Found\nhttps://example.org\nNoon."
+    );
+    let given = messages[2]["content"].as_str().unwrap();
+    for words in ["Tides", "A book.", "High at noon.", "Low at six.", "Found", "Noon."] {
+        assert!(given.contains(words), "{words} in {given}");
+    }
+    let pdf = json!({"type": "document", "source":
+        {"type": "base64", "media_type": "application/pdf", "data": "AA=="}});
+    let reply = ask(&gateway, json!({"messages": [{"role": "user", "content": [pdf]}]})).await;
+    assert_eq!(reply.status, 400);
+    assert!(reply.text().await.contains("`messages.0.content.0.source`"));
 }
 
 #[tokio::test]
@@ -404,15 +560,18 @@ async fn what_cannot_be_told_is_an_error_and_no_message() {
 async fn thinking_can_be_switched_and_stripped() {
     let script = answer("Hi");
     let gateway = Gateway::start(Dialect::OpenAi, script).await;
+    let hidden = json!({"thinking": {"type": "enabled", "budget_tokens": 9, "display": "omitted"}});
     for (field, expected) in [("disabled", "disabled"), ("adaptive", "enabled")] {
         ask(&gateway, json!({"thinking": {"type": field}})).await.text().await;
         let asked = gateway.sim.chats().pop().unwrap().json();
         assert_eq!(asked["thinking"]["type"], expected);
     }
-    gateway.reload(&[("THINK_TAGS_MODE", "strip")]);
     let thinking =
         openai_events(&[json!({"reasoning_content": "R"}), json!({"content": "A"})], "stop");
     gateway.sim.set_plan(thinking);
+    let message = ask(&gateway, hidden).await.json().await;
+    assert_eq!(message["content"], json!([{"type": "text", "text": "A"}]));
+    gateway.reload(&[("THINK_TAGS_MODE", "strip")]);
     let message = ask(&gateway, json!({})).await.json().await;
     assert_eq!(message["content"], json!([{"type": "text", "text": "A"}]));
 }
@@ -428,4 +587,88 @@ async fn tokens_are_estimated_without_asking_anybody() {
     assert_eq!(gateway.sim.chat_requests(), 0);
     let refused = gateway.send("POST", "/v1/messages/count_tokens", &[], b"{}").await;
     assert_eq!(refused.status, 401);
+    let document = json!({"type": "document", "source": {"type": "text", "data": "12345678"}});
+    let body = json!({"model": "GLM-4.6", "messages": [{"role": "user", "content": [document]}]});
+    let reply = post(&gateway, "/v1/messages/count_tokens", &body).await;
+    assert_eq!(reply.json().await, json!({"input_tokens": 6}), "a document of text is its text");
+}
+
+#[tokio::test]
+async fn tokens_are_counted_for_models_that_the_key_may_ask_only() {
+    let (key, line) = keygen("ann").unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, format!("{line} models=GLM-4.5-Air per_minute=7\n")).unwrap();
+    let variables = [("API_KEYS_FILE", file.path().to_str().unwrap())];
+    let gateway = Gateway::with(Dialect::OpenAi, answer("Hi"), &variables).await;
+    let headers = [("x-api-key", key.expose())];
+    let send = async |path: &str, model: &str| {
+        let body = json!({"model": model, "max_tokens": 9, "messages": [
+            {"role": "user", "content": "x"}]});
+        gateway.send("POST", path, &headers, body.to_string().as_bytes()).await
+    };
+    for (model, status) in [("GLM-4.6", 404), ("GLM-4.5-Air", 200)] {
+        assert_eq!(send("/v1/messages/count_tokens", model).await.status, status, "{model}");
+    }
+    // The key's own rate is the one that is told.
+    for left in (0..7).rev() {
+        let reply = send("/v1/messages", "GLM-4.5-Air").await;
+        assert_eq!(reply.header("anthropic-ratelimit-requests-limit"), Some("7"));
+        let told = reply.header("anthropic-ratelimit-requests-remaining");
+        assert_eq!(told, Some(left.to_string().as_str()));
+        assert!(reply.header("anthropic-ratelimit-requests-reset").unwrap().ends_with('Z'));
+    }
+    let over = send("/v1/messages", "GLM-4.5-Air").await;
+    assert_eq!(over.status, 429);
+    assert_eq!(over.header("anthropic-ratelimit-requests-remaining"), Some("0"));
+    assert!(over.header("retry-after").is_some());
+    assert_eq!(ask(&gateway, json!({})).await.header("anthropic-ratelimit-requests-limit"), None);
+}
+
+#[tokio::test]
+async fn all_that_asks_at_messages_is_answered_in_anthropics_shape() {
+    let gateway = Gateway::with(Dialect::OpenAi, answer("Hi"), &[("MAX_BODY_MB", "1")]).await;
+    let check = async |reply: Reply, status: u16, kind: &str, says: &str| {
+        assert_eq!(reply.status, status, "{says}");
+        let id = reply.header("request-id").expect("an id").to_owned();
+        let body = reply.json().await;
+        assert_eq!((&body["type"], &body["error"]["type"]), (&json!("error"), &json!(kind)));
+        assert_eq!(body["request_id"], id.as_str());
+        let message = body["error"]["message"].as_str().unwrap();
+        assert!(message.contains(says), "{says} in {message}");
+    };
+    let bad = "invalid_request_error";
+    let key = [("x-api-key", KEY)];
+    let panics = [("x-api-key", KEY), ("x-test-panic", "handler")];
+    let good = json!({"model": "GLM-4.6", "max_tokens": 9, "messages": [
+        {"role": "user", "content": "x"}]})
+    .to_string();
+    let large = vec![b' '; 1024 * 1024 + 1];
+    for path in ["/v1/messages", "/messages", "/v1/messages/count_tokens"] {
+        check(gateway.send("GET", path, &key, b"").await, 405, bad, "POST").await;
+        let stranger = gateway.send("POST", path, &[], b"{}").await;
+        check(stranger, 401, "authentication_error", "x-api-key: YOUR_KEY").await;
+        let wrong = gateway.send("POST", path, &[("x-api-key", "wrong")], b"{}").await;
+        check(wrong, 401, "authentication_error", "x-api-key: YOUR_KEY").await;
+        check(gateway.send("POST", path, &key, b"{").await, 400, bad, "request body").await;
+        let large = gateway.send("POST", path, &key, &large).await;
+        check(large, 413, "request_too_large", "MAX_BODY_MB").await;
+    }
+    let unknown = gateway.send("POST", "/v1/messages/batches", &key, b"{}").await;
+    check(unknown, 404, "not_found_error", "nothing at this path").await;
+    let version = [("anthropic-version", "2023-06-01"), ("x-api-key", KEY)];
+    check(gateway.send("GET", "/v1/files", &version, b"").await, 404, "not_found_error", "files")
+        .await;
+    let panicked = gateway.send("POST", "/v1/messages", &panics, good.as_bytes()).await;
+    check(panicked, 500, "api_error", "within the gateway").await;
+}
+
+#[tokio::test]
+async fn an_error_within_a_stream_names_its_request() {
+    let half = Script::events([r#"{"choices":[{"index":0,"delta":{"content":"half"}}]}"#]);
+    let gateway = Gateway::start(Dialect::OpenAi, half.cut_after(1)).await;
+    let reply = ask(&gateway, json!({"stream": true})).await;
+    let id = reply.header("request-id").unwrap().to_owned();
+    let last: Value = serde_json::from_str(reply.events().await.last().unwrap()).unwrap();
+    assert_eq!((&last["type"], &last["request_id"]), (&json!("error"), &json!(id)));
+    assert_eq!(last["error"]["type"], "api_error");
 }

@@ -11,6 +11,7 @@ use z2api_config::{ApiKey, digest};
 use z2api_observability::mask_key;
 
 use crate::error::ApiError;
+use crate::shape::Shape;
 
 /// The API keys, as digests: of equal length, so that comparing them tells nothing.
 pub(crate) struct Keys {
@@ -32,20 +33,31 @@ impl Keys {
 
     /// Finds out who asks.
     pub(crate) fn check(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
-        let Some(value) = headers.get(AUTHORIZATION) else { return Err(ApiError::no_key()) };
-        self.find(bearer(value.as_bytes()).ok_or_else(ApiError::wrong_key)?)
+        self.bearer_of(headers, Shape::OpenAi)
     }
 
     /// Finds out who asks, by `x-api-key` as Anthropic's clients send it, or as
-    /// [`Keys::check`] does.
+    /// [`Keys::check`] does. Some send both, and mean either.
     pub(crate) fn check_either(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
-        match headers.get("x-api-key") {
-            Some(key) => self.find(key.as_bytes().trim_ascii()),
-            None => self.check(headers),
+        let Some(key) = headers.get("x-api-key") else {
+            return self.bearer_of(headers, Shape::Anthropic);
+        };
+        let by_key = self.find(key.as_bytes().trim_ascii(), Shape::Anthropic);
+        match headers.contains_key(AUTHORIZATION) {
+            true => {
+                by_key.or_else(|error| self.bearer_of(headers, Shape::Anthropic).or(Err(error)))
+            }
+            false => by_key,
         }
     }
 
-    fn find(&self, shown: &[u8]) -> Result<Caller, ApiError> {
+    fn bearer_of(&self, headers: &HeaderMap, shape: Shape) -> Result<Caller, ApiError> {
+        let Some(value) = headers.get(AUTHORIZATION) else { return Err(ApiError::no_key(shape)) };
+        let key = bearer(value.as_bytes()).ok_or_else(|| ApiError::wrong_key(shape))?;
+        self.find(key, shape)
+    }
+
+    fn find(&self, shown: &[u8], shape: Shape) -> Result<Caller, ApiError> {
         let asked = digest(shown);
         let mut found = None;
         for key in &self.keys {
@@ -54,7 +66,7 @@ impl Keys {
                 found = Some(key);
             }
         }
-        let key = found.ok_or_else(ApiError::wrong_key)?;
+        let key = found.ok_or_else(|| ApiError::wrong_key(shape))?;
         if key.expires.is_some_and(|at| SystemTime::now() >= SystemTime::from(at)) {
             return Err(ApiError::expired_key());
         }
@@ -154,6 +166,8 @@ mod tests {
         assert!(keys.check(&headers).is_err() && keys.check_either(&headers).is_ok());
         headers.insert("x-api-key", "three".parse().unwrap());
         assert!(keys.check_either(&headers).is_err());
+        headers.insert(AUTHORIZATION, "Bearer two".parse().unwrap());
+        assert!(keys.check_either(&headers).is_ok(), "one of two");
         headers.remove("x-api-key");
         headers.insert(AUTHORIZATION, "Bearer two".parse().unwrap());
         assert!(keys.check_either(&headers).is_ok());

@@ -15,14 +15,17 @@ use z2api_wire::chat::Chat;
 use crate::answer::{Answer, Opening, Upstream};
 use crate::api::Api;
 use crate::app::App;
+use crate::auth::Caller;
 use crate::body::{Body, Response, json_bytes};
 use crate::error::ApiError;
 use crate::faults::Fault;
 use crate::feedback::Feedback;
 use crate::live::Live;
 use crate::panics::caught;
-use crate::question::{Question, ask};
-use crate::service::refuse_with;
+use crate::question::{Question, ask, caller};
+use crate::rate::tell_rate;
+use crate::service::refuse;
+use crate::shape::Shape;
 use crate::slot::Slot;
 use crate::tee::Tee;
 
@@ -34,26 +37,48 @@ pub(crate) async fn complete<A: Api>(
     mut record: RequestRecord,
 ) -> Response {
     record.counted();
-    caught(answer::<A>(app, live, request, record), A::error).await
+    let id = record.id().clone();
+    let told = |error: &ApiError| A::SHAPE.body(error, &id);
+    caught(answer::<A>(app, live, request, record), told).await
 }
 
 async fn answer<A: Api>(
     app: &Arc<App>,
     live: Arc<Live>,
     request: Request<Incoming>,
+    record: RequestRecord,
+) -> Response {
+    let caller = match caller::<A>(&live, request.headers()) {
+        Ok(caller) => caller,
+        Err(error) => return refused::<A>(record, &error),
+    };
+    let in_admission = caller.in_admission();
+    let mut response = answer_to::<A>(app, live, &caller, request, record).await;
+    let rate = app.admission.rate(&in_admission).filter(|_| A::SHAPE == Shape::Anthropic);
+    if let Some(rate) = rate {
+        tell_rate(rate, response.headers_mut());
+    }
+    response
+}
+
+async fn answer_to<A: Api>(
+    app: &Arc<App>,
+    live: Arc<Live>,
+    caller: &Caller,
+    request: Request<Incoming>,
     mut record: RequestRecord,
 ) -> Response {
     let fault = Fault::wanted(request.headers());
-    let (mut question, share) = match ask::<A>(app, &live, request, &mut record).await {
+    let (mut question, share) = match ask::<A>(app, &live, caller, request, &mut record).await {
         Ok(asked) => asked,
-        Err(error) => return refuse::<A>(record, &error),
+        Err(error) => return refused::<A>(record, &error),
     };
     let waited = Instant::now();
     let of_model = live.models.get(&question.id.model).and_then(|model| live.limit_of(model));
     let listed = app.memory.enlist(question.size as u64);
     let slot = match Slot::take(share, of_model, &question.caller, listed).await {
         Ok(slot) => slot,
-        Err(rejected) => return refuse::<A>(record, &rejected.into()),
+        Err(rejected) => return refused::<A>(record, &rejected.into()),
     };
     record.queued(waited.elapsed());
     fault.in_handler();
@@ -103,13 +128,16 @@ async fn stream<A: Api>(
             let upstream = Upstream::Streaming(started.events);
             Answer::new(app, live, upstream, transform, encoder, slot, record)
         }
-        Some(Err(failed)) => return refuse::<A>(record, &ApiError::from(&failed.error)),
+        Some(Err(failed)) => return refused::<A>(record, &ApiError::from(&failed.error)),
     };
     let mut response = Response::new(Body::Stream(Box::new(answer)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    for (name, value) in A::STREAM_HEADERS {
+        headers.insert(*name, HeaderValue::from_static(value));
+    }
     response
 }
 
@@ -137,21 +165,21 @@ async fn whole<A: Api>(
         () = told_to_end => Err(ApiError::out_of_memory()),
     };
     if let Err(error) = outcome {
-        return refuse::<A>(record, &error);
+        return refused::<A>(record, &error);
     }
     if let Err(error) = transform.end(&mut tee) {
-        return refuse::<A>(record, &ApiError::from(&error));
+        return refused::<A>(record, &ApiError::from(&error));
     }
     if let Some(kept) = kept {
         record.answer(kept);
     }
     note_end(&transform, &mut record);
     let Some(folded) = fold.whole() else {
-        return refuse::<A>(record, &ApiError::internal());
+        return refused::<A>(record, &ApiError::internal());
     };
     let completion = match api.whole(folded, &id) {
         Ok(completion) => completion,
-        Err(error) => return refuse::<A>(record, &error),
+        Err(error) => return refused::<A>(record, &error),
     };
     record.status(StatusCode::OK.as_u16());
     let response = json_bytes(StatusCode::OK, Vec::new());
@@ -225,6 +253,6 @@ pub(crate) fn note_counts(transform: &Transform, record: &mut RequestRecord) {
     }
 }
 
-fn refuse<A: Api>(record: RequestRecord, error: &ApiError) -> Response {
-    refuse_with(record, error, A::error(error))
+fn refused<A: Api>(record: RequestRecord, error: &ApiError) -> Response {
+    refuse(record, error, A::SHAPE)
 }

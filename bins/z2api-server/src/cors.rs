@@ -17,6 +17,11 @@ const ALLOWED: &str = "authorization, content-type, x-api-key, x-request-id, x-z
      x-stainless-poll-helper, x-stainless-retry-count, x-stainless-runtime, \
      x-stainless-runtime-version, x-stainless-timeout, openai-organization, openai-project";
 
+/// Headers of answers that pages may read.
+const EXPOSED: &str = "x-request-id, request-id, x-z2api-ignored, x-z2api-estimate, retry-after, \
+     anthropic-ratelimit-requests-limit, anthropic-ratelimit-requests-remaining, \
+     anthropic-ratelimit-requests-reset";
+
 impl Cors {
     pub(crate) fn new(origins: Vec<String>) -> Self {
         Self { origins }
@@ -32,9 +37,7 @@ impl Cors {
         };
         if let Some(allow) = allow {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allow);
-            let exposed = HeaderValue::from_static(
-                "x-request-id, request-id, x-z2api-ignored, x-z2api-estimate, retry-after",
-            );
+            let exposed = HeaderValue::from_static(EXPOSED);
             headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         }
     }

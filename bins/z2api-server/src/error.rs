@@ -16,6 +16,7 @@ use z2api_wire::json::Unreadable;
 use z2api_wire::openai::error::{ErrorBody, ErrorObject};
 
 use crate::body::{Response, json_bytes};
+use crate::shape::Shape;
 
 /// When the upstream names no time to wait.
 const DEFAULT_WAIT: Duration = Duration::from_secs(5);
@@ -77,14 +78,17 @@ impl ApiError {
         RequestError::Unsupported { param: param.to_owned(), why: why.to_owned() }.into()
     }
 
-    pub(crate) fn no_key() -> Self {
-        let message = "No API key was given. Send it as \"Authorization: Bearer YOUR_KEY\".";
+    pub(crate) fn no_key(shape: Shape) -> Self {
+        let message = format!("No API key was given. Send it as {}.", shape.key_header());
         Self::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
     }
 
-    pub(crate) fn wrong_key() -> Self {
-        let message = "The API key is not valid. It must be one of this gateway's keys \
-                       (DEFAULT_KEY), sent as \"Authorization: Bearer YOUR_KEY\".";
+    pub(crate) fn wrong_key(shape: Shape) -> Self {
+        let message = format!(
+            "The API key is not valid. It must be one of this gateway's keys (DEFAULT_KEY), sent \
+             as {}.",
+            shape.key_header()
+        );
         Self::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
     }
 

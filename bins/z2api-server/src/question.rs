@@ -23,6 +23,7 @@ use crate::intake;
 use crate::live::Live;
 use crate::memory::Lease;
 use crate::service::user_agent;
+use crate::shape::Shape;
 use crate::tee::MAX_KEPT;
 
 /// A request that has been read and understood.
@@ -42,19 +43,23 @@ pub(crate) struct Question<A> {
     pub(crate) size: usize,
 }
 
-/// Everything before the request may cost something: who asks, whether there is room, and what
-/// is asked.
+/// Who asks, by the key as the API has it.
+pub(crate) fn caller<A: Api>(live: &Live, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    match A::SHAPE {
+        Shape::Anthropic => live.keys.check_either(headers),
+        Shape::OpenAi => live.keys.check(headers),
+    }
+}
+
+/// Everything else before the request may cost something: whether there is room, and what is
+/// asked.
 pub(crate) async fn ask<A: Api>(
     app: &App,
     live: &Live,
+    caller: &Caller,
     request: Request<Incoming>,
     record: &mut RequestRecord,
 ) -> Result<(Question<A>, Share), ApiError> {
-    let caller = if A::X_API_KEY {
-        live.keys.check_either(request.headers())?
-    } else {
-        live.keys.check(request.headers())?
-    };
     record.key(caller.masked(), caller.name());
     let share = app.admission.share(&caller.in_admission())?;
     if app.memory.is_short() {
@@ -63,9 +68,9 @@ pub(crate) async fn ask<A: Api>(
     let headers = request.headers().clone();
     let (body, lease) = intake::read(request, live, &app.memory).await?;
     let size = body.len();
-    let asker = Asker { caller: &caller, store: &app.responses };
+    let asker = Asker { caller, request_id: record.id(), store: &app.responses };
     let (request, api) = A::read(intake::parse(body).await?, &asker)?;
-    record.asked(asked(&request, &caller, &headers, live.log.messages));
+    record.asked(asked(&request, caller, &headers, live.log.messages));
     let mode = A::mode(think_mode(&request, &headers)?.unwrap_or(live.think_mode));
     let dialect = live.client.dialect();
     record.manner(live.dialect(), mode.as_str());
@@ -81,9 +86,10 @@ pub(crate) async fn ask<A: Api>(
     if live.models.get(&request.model).is_some_and(|model| !caller.may_ask(&model.name)) {
         return Err(ApiError::model_not_allowed());
     }
-    let Understood { chat, ignored } = chat_of(request, &live.models, server_of(&live.client))?;
+    let Understood { chat, stop, ignored } =
+        chat_of(request, &live.models, server_of(&live.client))?;
     let mut options = Options::new(dialect, mode);
-    options.stop.clone_from(&chat.stop);
+    options.stop = stop;
     options.salt = rand::random();
     let ignored = header_of(&ignored);
     let feedback = Feedback::new(&app.admission, record, &id.model, size);

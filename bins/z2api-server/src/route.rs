@@ -75,11 +75,6 @@ impl<'a> Route<'a> {
         matches!(self, Self::Status | Self::Metrics | Self::Dashboard(_))
     }
 
-    /// Whether its clients are Anthropic's.
-    pub(crate) fn is_anthropics(&self) -> bool {
-        matches!(self, Self::Messages | Self::CountTokens)
-    }
-
     /// What the metrics call it.
     pub(crate) fn name(&self) -> &'static str {
         match self {

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use z2api_observability::{RequestId, RequestRecord};
 
 use crate::api::{
-    Api as _, ChatCompletions, Messages, Responses, TextCompletions, count_tokens, forget, kept,
+    ChatCompletions, Messages, Responses, TextCompletions, count_tokens, forget, kept,
 };
 use crate::app::App;
 use crate::body::{Response, empty};
@@ -21,6 +21,7 @@ use crate::error::ApiError;
 use crate::live::Live;
 use crate::panics::caught;
 use crate::route::Route;
+use crate::shape::Shape;
 use crate::{chat, info};
 
 /// Answers one request.
@@ -28,13 +29,14 @@ pub(crate) async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>
     let given = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
     let id = given.and_then(RequestId::accept).unwrap_or_else(RequestId::random);
     let origin = request.headers().get(ORIGIN).cloned();
-    // The name that Anthropic's clients read.
-    let for_anthropic = Route::of(request.uri().path()).is_some_and(|route| route.is_anthropics());
-    let mut response = caught(route(&app, peer, id.clone(), request), ApiError::body).await;
+    let shape = Shape::of(&request);
+    let told = |error: &ApiError| shape.body(error, &id);
+    let mut response = caught(route(&app, peer, id.clone(), request), told).await;
     let headers = response.headers_mut();
     app.live().cors.apply(origin.as_ref(), headers);
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
-        if for_anthropic {
+        if shape == Shape::Anthropic {
+            // The name that Anthropic's clients read.
             headers.insert("request-id", id.clone());
         }
         headers.insert("x-request-id", id);
@@ -77,16 +79,17 @@ async fn answer(
     mut record: RequestRecord,
 ) -> Response {
     let path = request.uri().path().to_owned();
+    let shape = Shape::of(&request);
     if let Err(error) = check_request(&request) {
-        let mut response = refuse(record, &error);
+        let mut response = refuse(record, &error, shape);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         return response;
     }
     let Some(route) = Route::of(&path) else {
-        return refuse(record, &ApiError::unknown_path(&path));
+        return refuse(record, &ApiError::unknown_path(&path), shape);
     };
     if app.admin_apart && peer.entrance == Entrance::Public && route.is_for_operator() {
-        return refuse(record, &ApiError::unknown_path(&path));
+        return refuse(record, &ApiError::unknown_path(&path), shape);
     }
     record.route(route.name());
     if peer.standing == Standing::Crowded && !route.is_about_us() {
@@ -95,8 +98,7 @@ async fn answer(
         } else {
             ApiError::too_many_connections()
         };
-        let body = if route.is_anthropics() { Messages::error(&error) } else { error.body() };
-        return refuse_with(record, &error, body);
+        return refuse(record, &error, shape);
     }
     let methods = route.methods();
     let get = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -107,25 +109,29 @@ async fn answer(
         Route::Text if post => chat::complete::<TextCompletions>(app, live, request, record).await,
         Route::Responses if post => chat::complete::<Responses>(app, live, request, record).await,
         Route::Response(id) if get => {
-            either(record, kept(&live, &app.responses, request.headers(), id))
+            either(record, shape, kept(&live, &app.responses, request.headers(), id))
         }
         Route::Response(id) if request.method() == Method::DELETE => {
-            either(record, forget(&live, &app.responses, request.headers(), id))
+            either(record, shape, forget(&live, &app.responses, request.headers(), id))
         }
         Route::Messages if post => chat::complete::<Messages>(app, live, request, record).await,
         Route::CountTokens if post => match count_tokens(app, &live, request, &mut record).await {
             Ok(response) => whole(record, response),
-            Err(error) => refuse_with(record, &error, Messages::error(&error)),
+            Err(error) => refuse(record, &error, shape),
         },
         Route::Health if get => whole(record, info::health(app, &live)),
         Route::Live if get => whole(record, info::alive()),
         Route::Ready if get => whole(record, info::ready(app)),
-        Route::Status if get => either(record, info::status(app, &live, request.headers())),
-        Route::Metrics if get => either(record, info::metrics(app, &live, request.headers())),
+        Route::Status if get => either(record, shape, info::status(app, &live, request.headers())),
+        Route::Metrics if get => {
+            either(record, shape, info::metrics(app, &live, request.headers()))
+        }
         Route::Dashboard(page) if get => page.answer(app, &live, request.headers(), record),
-        Route::Models if get => either(record, info::models(&live, request.headers())),
-        Route::Model(name) if get => either(record, info::model(&live, request.headers(), name)),
-        Route::NotOffered(what) => refuse(record, &ApiError::not_offered(what)),
+        Route::Models if get => either(record, shape, info::models(&live, request.headers())),
+        Route::Model(name) if get => {
+            either(record, shape, info::model(&live, request.headers(), name))
+        }
+        Route::NotOffered(what) => refuse(record, &ApiError::not_offered(what), shape),
         Route::Chat
         | Route::Text
         | Route::Messages
@@ -140,7 +146,7 @@ async fn answer(
         | Route::Status
         | Route::Metrics
         | Route::Dashboard(_) => {
-            let mut response = refuse(record, &ApiError::wrong_method(methods));
+            let mut response = refuse(record, &ApiError::wrong_method(methods), shape);
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
             response
         }
@@ -173,10 +179,10 @@ fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     client
 }
 
-fn either(record: RequestRecord, outcome: Result<Response, ApiError>) -> Response {
+fn either(record: RequestRecord, shape: Shape, outcome: Result<Response, ApiError>) -> Response {
     match outcome {
         Ok(response) => whole(record, response),
-        Err(error) => refuse(record, &error),
+        Err(error) => refuse(record, &error, shape),
     }
 }
 
@@ -188,14 +194,9 @@ fn preflight(methods: &'static str, request: &Request<Incoming>) -> Response {
 }
 
 /// Answers with an error, and closes the record with it.
-pub(crate) fn refuse(record: RequestRecord, error: &ApiError) -> Response {
-    refuse_with(record, error, error.body())
-}
-
-/// Answers with an error whose body is written already, and closes the record with it.
-pub(crate) fn refuse_with(mut record: RequestRecord, error: &ApiError, body: Vec<u8>) -> Response {
+pub(crate) fn refuse(mut record: RequestRecord, error: &ApiError, shape: Shape) -> Response {
     record.fail(error.failure());
-    let response = error.response(body);
+    let response = error.response(shape.body(error, record.id()));
     record.bytes(response.body().size_hint().lower());
     response
 }

@@ -4,9 +4,10 @@ use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use serde::Serialize;
 use z2api_observability::RequestRecord;
-use z2api_stream_transform::messages::{MessageEvents, chat_request, estimate_tokens, message};
+use z2api_stream_transform::messages::{
+    Asked, MessageEvents, chat_request, estimate_tokens, message,
+};
 use z2api_stream_transform::{AnswerId, Folded, ThinkMode};
-use z2api_wire::anthropic::error::ErrorBody;
 use z2api_wire::anthropic::request::MessagesRequest;
 use z2api_wire::openai::request::ChatRequest;
 
@@ -16,18 +17,25 @@ use crate::body::{Response, json};
 use crate::error::ApiError;
 use crate::intake;
 use crate::live::Live;
+use crate::shape::Shape;
 
 /// `POST /v1/messages`.
-pub(crate) struct Messages;
+pub(crate) struct Messages {
+    asked: Asked,
+}
 
 impl Api for Messages {
     type Request = MessagesRequest;
     type Encoder = MessageEvents;
     const ID_PREFIX: &'static str = "msg_";
-    const X_API_KEY: bool = true;
+    const SHAPE: Shape = Shape::Anthropic;
+    const STREAM_HEADERS: &'static [(&'static str, &'static str)] =
+        &[("x-z2api-estimate", "message_start.message.usage.input_tokens")];
 
-    fn read(request: MessagesRequest, _: &Asker<'_>) -> Result<(ChatRequest, Self), ApiError> {
-        Ok((chat_request(request)?, Self))
+    fn read(request: MessagesRequest, asker: &Asker<'_>) -> Result<(ChatRequest, Self), ApiError> {
+        let request_id = asker.request_id.as_str().to_owned();
+        let asked = Asked { request_id, input_tokens: estimate_tokens(&request) };
+        Ok((chat_request(request)?, Self { asked }))
     }
 
     /// Thinking has blocks of its own, or is left out.
@@ -39,26 +47,12 @@ impl Api for Messages {
     }
 
     fn encoder(self, id: &AnswerId) -> MessageEvents {
-        MessageEvents::new(id)
+        MessageEvents::new(id, self.asked)
     }
 
     fn whole(self, answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, ApiError> {
-        message(answer, id).map_err(|error| ApiError::from(&error))
+        message(answer, id, &self.asked).map_err(|error| ApiError::from(&error))
     }
-
-    fn error(error: &ApiError) -> Vec<u8> {
-        let message = match &error.param {
-            Some(param) => error.message.replace(&format!("`{param}`"), &dotted(param)),
-            None => error.message.to_string(),
-        };
-        let body = ErrorBody::new(error.status.as_u16(), &message);
-        serde_json::to_vec(&body).expect("an error is JSON")
-    }
-}
-
-/// Anthropic's way of a path: `messages.1.content.0`.
-fn dotted(param: &str) -> String {
-    format!("`{}`", param.replace('[', ".").replace(']', ""))
 }
 
 /// Estimates the tokens of a request. Asks nobody, and takes no slot.
@@ -72,12 +66,16 @@ pub(crate) async fn count_tokens(
     struct Count {
         input_tokens: u64,
     }
-    let _caller = live.keys.check_either(request.headers())?;
+    let caller = live.keys.check_either(request.headers())?;
+    record.key(caller.masked(), caller.name());
     let (body, _room) = intake::read(request, live, &app.memory).await?;
     let request: MessagesRequest = intake::parse(body).await?;
     let model = live.models.get(&request.model);
     let model = model.ok_or_else(|| ApiError::unknown_model(&request.model))?;
     record.model(&model.name);
+    if !caller.may_ask(&model.name) {
+        return Err(ApiError::model_not_allowed());
+    }
     let mut response = json(StatusCode::OK, &Count { input_tokens: estimate_tokens(&request) });
     let estimate = http::HeaderValue::from_static("true");
     response.headers_mut().insert("x-z2api-estimate", estimate);

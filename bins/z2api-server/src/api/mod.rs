@@ -8,12 +8,14 @@ mod text;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use z2api_observability::RequestId;
 use z2api_stream_transform::{AnswerId, CallForm, Chunks, Encoder, Folded, ThinkMode, completion};
 use z2api_wire::openai::request::ChatRequest;
 
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::responses_store::ResponseStore;
+use crate::shape::Shape;
 
 pub(crate) use messages::{Messages, count_tokens};
 pub(crate) use responses::{Responses, forget, kept};
@@ -22,6 +24,7 @@ pub(crate) use text::TextCompletions;
 /// Who asks, and what is kept for later requests of the same key.
 pub(crate) struct Asker<'a> {
     pub(crate) caller: &'a Caller,
+    pub(crate) request_id: &'a RequestId,
     pub(crate) store: &'a Arc<ResponseStore>,
 }
 
@@ -33,8 +36,10 @@ pub(crate) trait Api: Sized + Send + 'static {
     type Encoder: Encoder + Send + 'static;
     /// What the id of an answer begins with.
     const ID_PREFIX: &'static str;
-    /// Whether a key may come as `x-api-key`, too.
-    const X_API_KEY: bool = false;
+    /// In whose shape errors are told, and keys come.
+    const SHAPE: Shape = Shape::OpenAi;
+    /// Further headers of a stream.
+    const STREAM_HEADERS: &'static [(&'static str, &'static str)] = &[];
 
     /// Reads the request as a chat.
     fn read(request: Self::Request, asker: &Asker<'_>) -> Result<(ChatRequest, Self), ApiError>;
@@ -49,11 +54,6 @@ pub(crate) trait Api: Sized + Send + 'static {
 
     /// Writes the answer in one piece, as JSON; or tells why this API has no words for it.
     fn whole(self, answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, ApiError>;
-
-    /// Writes an error, as JSON.
-    fn error(error: &ApiError) -> Vec<u8> {
-        error.body()
-    }
 }
 
 /// `POST /v1/chat/completions`.

@@ -16,6 +16,7 @@ use crate::body::{Body, Response, empty};
 use crate::error::ApiError;
 use crate::live::Live;
 use crate::service::{refuse, whole};
+use crate::shape::Shape;
 use files::File;
 use watcher::Watcher;
 
@@ -63,7 +64,7 @@ impl Page {
         record: RequestRecord,
     ) -> Response {
         if !live.dashboard {
-            return refuse(record, &ApiError::unknown_path("/dashboard"));
+            return refuse(record, &ApiError::unknown_path("/dashboard"), Shape::OpenAi);
         }
         let mut response = match self {
             Self::File(file) => whole(record, send(file)),
@@ -95,10 +96,10 @@ fn moved() -> Response {
 
 fn events(app: &Arc<App>, live: &Live, headers: &HeaderMap, record: RequestRecord) -> Response {
     if live.admin_key.is_some_and(|expected| !shows(headers, &expected)) {
-        return refuse(record, &ApiError::no_admin_key());
+        return refuse(record, &ApiError::no_admin_key(), Shape::OpenAi);
     }
     let Ok(place) = app.watchers.clone().try_acquire_owned() else {
-        return refuse(record, &ApiError::too_many_watchers());
+        return refuse(record, &ApiError::too_many_watchers(), Shape::OpenAi);
     };
     let watcher = Watcher::new(app, live, place, record);
     let mut response = Response::new(Body::Stream(Box::new(watcher)));

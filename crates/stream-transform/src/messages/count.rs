@@ -1,48 +1,84 @@
-//! How many tokens a request has, roughly: the upstream counts only what it answers.
+//! How many tokens a request or an answer has, roughly: the upstream counts only what it answers.
 
-use z2api_wire::anthropic::request::{Block, Blocks, MessagesRequest, Text};
+use z2api_wire::anthropic::request::{Block, Blocks, MessagesRequest, Place, Source, Text};
 
 /// What an image is taken for.
-const IMAGE: f64 = 1_000.0;
+const IMAGE: u64 = 1_000;
 /// What a turn costs beside its text.
-const TURN: f64 = 4.0;
+const TURN: u64 = 4;
 
-/// An estimate of the tokens of a request. GLM's tokenizer takes about four characters of English
-/// or of code at once, and about one and a half Chinese ones.
-pub fn estimate_tokens(request: &MessagesRequest) -> u64 {
-    let system = match &request.system {
-        None => 0.0,
-        Some(Text::Plain(text)) => of_text(text),
-        Some(Text::Blocks(blocks)) => blocks.iter().map(|block| of_text(&block.text)).sum(),
-    };
-    let turns: f64 = request.messages.iter().map(|turn| TURN + of_blocks(&turn.content)).sum();
-    let tools = request.tools.iter().flatten().map(|tool| {
-        let schema = tool.input_schema.as_ref().map_or("", |schema| schema.get());
-        let description = tool.description.as_deref().unwrap_or_default();
-        TURN + of_text(&tool.name) + of_text(description) + of_text(schema)
-    });
-    (system + turns + tools.sum::<f64>()).ceil() as u64
+/// A text's size. GLM's tokenizer takes about four characters of English or of code at once, and
+/// about one and a half Chinese ones.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Size {
+    ascii: u64,
+    other: u64,
+    tokens: u64,
 }
 
-fn of_blocks(blocks: &Blocks) -> f64 {
-    match blocks {
-        Blocks::Text(text) => of_text(text),
-        Blocks::List(blocks) => blocks.iter().map(of_block).sum(),
+impl Size {
+    pub(super) fn add(&mut self, text: &str) {
+        let ascii = text.bytes().filter(u8::is_ascii).count();
+        self.ascii += ascii as u64;
+        self.other += (text.chars().count() - ascii) as u64;
+    }
+
+    /// An estimate.
+    pub(super) fn tokens(self) -> u64 {
+        let text = self.ascii as f64 / 4.0 + self.other as f64 / 1.5;
+        self.tokens + text.ceil() as u64
+    }
+
+    fn add_blocks(&mut self, blocks: &Blocks) {
+        match blocks {
+            Blocks::Text(text) => self.add(text),
+            Blocks::List(blocks) => blocks.iter().for_each(|block| self.add_block(block)),
+        }
+    }
+
+    fn add_block(&mut self, block: &Block) {
+        let Block { text, thinking, name, title, context, .. } = block;
+        [text, thinking, name, title, context]
+            .into_iter()
+            .flatten()
+            .for_each(|text| self.add(text));
+        if let Some(input) = &block.input {
+            self.add(input.get());
+        }
+        match &block.source {
+            Some(Source::At(Place::Text { data })) => self.add(data),
+            Some(Source::At(Place::Content { content })) => self.add_blocks(content),
+            Some(Source::At(Place::Base64 { .. } | Place::Url { .. } | Place::Unknown)) => {
+                self.tokens += IMAGE;
+            }
+            Some(Source::Named(name)) => self.add(name),
+            None => {}
+        }
+        if let Some(content) = &block.content {
+            self.add_blocks(content);
+        }
     }
 }
 
-fn of_block(block: &Block) -> f64 {
-    let texts = [&block.text, &block.thinking, &block.name].into_iter().flatten();
-    let input = block.input.as_ref().map_or(0.0, |input| of_text(input.get()));
-    let image = if block.source.is_some() { IMAGE } else { 0.0 };
-    let content = block.content.as_ref().map_or(0.0, of_blocks);
-    texts.map(|text| of_text(text)).sum::<f64>() + input + image + content
-}
-
-fn of_text(text: &str) -> f64 {
-    let characters = text.chars().count();
-    let ascii = text.bytes().filter(u8::is_ascii).count();
-    ascii as f64 / 4.0 + (characters - ascii) as f64 / 1.5
+/// An estimate of the tokens of a request.
+pub fn estimate_tokens(request: &MessagesRequest) -> u64 {
+    let mut size = Size::default();
+    match &request.system {
+        None => {}
+        Some(Text::Plain(text)) => size.add(text),
+        Some(Text::Blocks(blocks)) => blocks.iter().for_each(|block| size.add(&block.text)),
+    }
+    for turn in &request.messages {
+        size.tokens += TURN;
+        size.add_blocks(&turn.content);
+    }
+    for tool in request.tools.iter().flatten() {
+        size.tokens += TURN;
+        size.add(&tool.name);
+        size.add(tool.description.as_deref().unwrap_or_default());
+        size.add(tool.input_schema.as_ref().map_or("", |schema| schema.get()));
+    }
+    size.tokens()
 }
 
 #[cfg(test)]
@@ -65,6 +101,11 @@ mod tests {
                 {"type":"image","source":{"type":"url","url":"x"}},
                 {"type":"tool_result","tool_use_id":"t","content":[{"type":"text","text":"1234"}]}]}]}"#,
             4 + 1 + 1000 + 1,
+        );
+        check(
+            r#"{"model":"m","messages":[{"role":"user","content":[
+                {"type":"document","title":"1234","source":{"type":"text","data":"12345678"}}]}]}"#,
+            4 + 1 + 2,
         );
         let tool = r#"{"name":"abcd","description":"abcd","input_schema":{"a":1}}"#;
         check(&format!(r#"{{"model":"m","messages":[],"tools":[{tool}]}}"#), 8);

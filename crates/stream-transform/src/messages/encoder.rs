@@ -6,8 +6,9 @@ use z2api_wire::anthropic::error::ErrorBody;
 use z2api_wire::event::{FinishReason, ToolCallDelta, Usage};
 use z2api_wire::openai::error::ErrorObject;
 
+use super::count::Size;
 use super::whole::{no_object, object};
-use super::{Counts, SIGNATURE, stop_reason};
+use super::{Asked, Counts, SIGNATURE, stop_reason};
 use crate::encoder::Encoder;
 use crate::escape::push_escaped;
 use crate::sink::{Annotation, AnswerId, Sink, Unsayable};
@@ -30,6 +31,8 @@ pub struct MessageEvents {
     /// Why the answer cannot be told as a message, if it cannot.
     broken: Option<Unsayable>,
     stop_word: Option<String>,
+    asked: Asked,
+    said: Size,
 }
 
 /// What the open block is.
@@ -42,8 +45,9 @@ enum Block {
 }
 
 impl MessageEvents {
-    /// Begins the stream of the answer `id`.
-    pub fn new(id: &AnswerId) -> Self {
+    /// Begins the stream of the answer `id`. The request's estimate stands for its count: the
+    /// upstream tells one at the end only.
+    pub fn new(id: &AnswerId, asked: Asked) -> Self {
         #[derive(Serialize)]
         struct Start<'a> {
             #[serde(rename = "type")]
@@ -60,8 +64,10 @@ impl MessageEvents {
             arguments: String::new(),
             broken: None,
             stop_word: None,
+            asked,
+            said: Size::default(),
         };
-        let message = super::whole::Message::begin(id);
+        let message = super::whole::Message::begin(id, events.asked.input_tokens);
         events.event("message_start", &Start { kind: "message_start", message });
         events
     }
@@ -134,6 +140,7 @@ impl MessageEvents {
             self.begin_delta(delta);
         }
         push_escaped(&mut self.out, text);
+        self.said.add(text);
     }
 }
 
@@ -164,6 +171,7 @@ impl Sink for MessageEvents {
         });
         if let Some(name) = &call.name {
             name.as_ref().clone_into(&mut self.tool);
+            self.said.add(name);
         }
         self.arguments.push_str(&call.arguments);
         self.piece(b"input_json_delta\",\"partial_json\":\"", &call.arguments);
@@ -209,7 +217,7 @@ impl Sink for MessageEvents {
         let word = self.stop_word.take();
         let word = word.as_deref();
         let delta = Why { stop_reason: stop_reason(reason, word), stop_sequence: word };
-        let usage = usage.map(Counts::from).unwrap_or_default();
+        let usage = Counts::of(usage, self.asked.input_tokens, self.said);
         self.event("message_delta", &End { kind: "message_delta", delta, usage });
         self.event("message_stop", &Stop { kind: "message_stop" });
     }
@@ -230,6 +238,7 @@ impl Encoder for MessageEvents {
     }
 
     fn error(&mut self, status: u16, error: &ErrorObject<'_>) {
-        self.event("error", &ErrorBody::new(status, error.message));
+        let request_id = std::mem::take(&mut self.asked.request_id);
+        self.event("error", &ErrorBody::new(status, error.message, &request_id));
     }
 }

@@ -1,26 +1,33 @@
 //! A request of the Messages API, as a chat request.
 //!
-//! What only Anthropic's own servers can do is refused by name. What is a hint is left out: cache
-//! marks, the size of the thinking, `top_k`.
+//! What only Anthropic's own servers can do is refused by name where its absence would change the
+//! answer's meaning, and is otherwise a hint: left out, and named.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use z2api_wire::anthropic::request::{
-    MessagesRequest, Metadata, Text, TextBlock, Tool, ToolChoice,
+    MessagesRequest, Metadata, OutputConfig, Role as Speaker, Text, TextBlock, Tool, ToolChoice,
+    ToolChoiceKind,
 };
+use z2api_wire::json::read_part;
 use z2api_wire::names::{Names, Origin};
-use z2api_wire::openai::request::{ChatRequest, Content, Message, Part, Role, Stop};
+use z2api_wire::openai::request::{ChatRequest, Content, Message, Part, Role};
 
+use super::hints;
 use super::turns::add_turn;
-use crate::as_chat::{OfFunction, Offered, Turns, json, no_such_tool, said, switched};
+use crate::as_chat::{OfFunction, Offered, Turns, json, need, no_such_tool, said, switched};
 use crate::request::{RequestError, invalid, unsupported};
 
-/// Chat's fields, and this API's.
+/// Anthropic names no limit. Each word is looked for in all of the answer.
+const MAX_STOP_WORDS: usize = 256;
+
+/// Chat's fields, and this API's. The first counts where the answer's form was asked for by its
+/// older name.
 const FIELDS: &[(&str, &str)] = &[
+    ("response_format", "output_format"),
     ("parallel_tool_calls", "tool_choice.disable_parallel_tool_use"),
     ("reasoning_effort", "output_config.effort"),
     ("response_format", "output_config.format"),
-    ("stop", "stop_sequences"),
     ("tool_choice.function", "tool_choice"),
     ("tools[].function.parameters", "tools[].input_schema"),
     ("tools[].function", "tools[]"),
@@ -33,6 +40,9 @@ const FIELDS: &[(&str, &str)] = &[
 /// [`RequestError`], which names the place by the fields of the Messages API.
 pub fn chat_request(request: MessagesRequest) -> Result<ChatRequest, RequestError> {
     check(&request)?;
+    let dropped = hints::dropped(&request);
+    let (format_field, format) = format_of(request.output_config.as_ref(), request.output_format);
+    let older = format_field == "output_format";
     let mut turns = Turns::default();
     if let Some((message, origin)) = request.system.and_then(system) {
         turns.push(message, origin);
@@ -41,6 +51,8 @@ pub fn chat_request(request: MessagesRequest) -> Result<ChatRequest, RequestErro
         add_turn(turn, at, &mut turns)?;
     }
     let Turns { messages, origins } = turns;
+    let one_call = request.tool_choice.as_ref().and_then(|choice| choice.disable_parallel_tool_use);
+    let hidden = request.thinking.is_some_and(|asked| asked.is_hidden());
     Ok(ChatRequest {
         model: request.model,
         messages,
@@ -48,14 +60,23 @@ pub fn chat_request(request: MessagesRequest) -> Result<ChatRequest, RequestErro
         temperature: request.temperature,
         top_p: request.top_p,
         max_tokens: request.max_tokens,
-        stop: request.stop_sequences.filter(|words| !words.is_empty()).map(Stop::Many),
+        // An upstream that heeds them itself does not tell which it has met.
+        stop_here: request.stop_sequences.unwrap_or_default(),
         tools: tools(&request.tools.unwrap_or_default())?,
-        tool_choice: request.tool_choice.as_ref().map(tool_choice),
+        tool_choice: request.tool_choice.map(tool_choice).transpose()?,
+        parallel_tool_calls: one_call.map(|one| !one),
+        response_format: format.map(|format| response_format(&format, format_field)).transpose()?,
         thinking: request.thinking.map(|asked| switched(asked.is_on())),
         reasoning_effort: request.output_config.and_then(|config| config.effort),
-        dropped: request.top_k.map(|_| "top_k").into_iter().collect(),
+        reasoning_format: hidden.then(|| "strip".to_owned()),
+        service_tier: request.service_tier,
         user: request.metadata.and_then(|Metadata { user_id }| user_id),
-        names: Names { fields: FIELDS, origins, tools: Vec::new() },
+        dropped,
+        names: Names {
+            fields: if older { FIELDS } else { &FIELDS[1..] },
+            origins,
+            tools: Vec::new(),
+        },
         ..ChatRequest::default()
     })
 }
@@ -66,16 +87,47 @@ fn check(request: &MessagesRequest) -> Result<(), RequestError> {
         Some(0) => return invalid("max_tokens", "`max_tokens` must be at least 1.".to_owned()),
         Some(_) => {}
     }
-    if request.messages.is_empty() {
-        return invalid("messages", "`messages` must hold at least one message.".to_owned());
+    match request.messages.last() {
+        None => {
+            return invalid("messages", "`messages` must hold at least one message.".to_owned());
+        }
+        Some(last) if last.role == Speaker::Assistant => {
+            let place = format!("messages[{}]", request.messages.len() - 1);
+            let why = "the upstream begins each answer anew and does not go on from one of \
+                       yours; end with a turn of the user's";
+            return unsupported(&place, why);
+        }
+        Some(_) => {}
     }
+    check_stop_words(request.stop_sequences.as_deref().unwrap_or_default())?;
+    check_places(request)
+}
+
+fn check_stop_words(words: &[String]) -> Result<(), RequestError> {
+    const FIELD: &str = "stop_sequences";
+    if words.len() > MAX_STOP_WORDS {
+        return invalid(FIELD, format!("`{FIELD}` may hold at most {MAX_STOP_WORDS} stop words."));
+    }
+    if let Some(at) = words.iter().position(String::is_empty) {
+        let param = format!("{FIELD}[{at}]");
+        return invalid(&param, format!("`{param}` must not be empty."));
+    }
+    Ok(())
+}
+
+/// What only Anthropic's own servers have, and no answer would be the same without.
+fn check_places(request: &MessagesRequest) -> Result<(), RequestError> {
     if request.mcp_servers.as_ref().is_some_and(|servers| !servers.is_empty()) {
         let why = "the upstream asks no tool servers of yours; offer their tools as `tools`";
         return unsupported("mcp_servers", why);
     }
-    if request.output_config.as_ref().is_some_and(|config| config.format.is_some()) {
-        let why = "the upstream follows no schema; ask for the form in words, or offer a tool";
-        return unsupported("output_config.format", why);
+    if request.container.is_some() {
+        let why = "the upstream runs no code and has no skills; leave it out";
+        return unsupported("container", why);
+    }
+    if request.inference_geo.as_deref().is_some_and(|place| place != "global") {
+        let why = "where the upstream computes cannot be chosen; leave it out";
+        return unsupported("inference_geo", why);
     }
     Ok(())
 }
@@ -113,20 +165,63 @@ fn tools(tools: &[Tool]) -> Result<Option<Box<RawValue>>, RequestError> {
             name: &tool.name,
             description: tool.description.as_deref(),
             parameters: tool.input_schema.as_deref(),
+            strict: tool.strict,
         }));
     }
     Ok((!functions.is_empty()).then(|| json(&functions)))
 }
 
-fn tool_choice(choice: &ToolChoice) -> Box<RawValue> {
+fn tool_choice(choice: ToolChoice) -> Result<Box<RawValue>, RequestError> {
     #[derive(Serialize)]
-    struct Name<'a> {
-        name: &'a str,
+    struct Name {
+        name: String,
     }
-    match choice {
-        ToolChoice::Auto { .. } => json(&"auto"),
-        ToolChoice::Any {} => json(&"required"),
-        ToolChoice::None {} => json(&"none"),
-        ToolChoice::Tool { name } => json(&OfFunction::new(Name { name })),
+    Ok(match choice.kind {
+        ToolChoiceKind::Auto => json(&"auto"),
+        ToolChoiceKind::Any => json(&"required"),
+        ToolChoiceKind::None => json(&"none"),
+        ToolChoiceKind::Tool => {
+            json(&OfFunction::new(Name { name: need(choice.name, "tool_choice", "name")? }))
+        }
+    })
+}
+
+/// The form that is asked for, and in which field.
+fn format_of(
+    config: Option<&OutputConfig>,
+    older: Option<Box<RawValue>>,
+) -> (&'static str, Option<Box<RawValue>>) {
+    match config.and_then(|config| config.format.clone()) {
+        Some(format) => ("output_config.format", Some(format)),
+        None => ("output_format", older),
     }
+}
+
+/// A schema, where Chat Completions has it; whether the upstream keeps to one is judged there.
+fn response_format(format: &RawValue, field: &str) -> Result<Box<RawValue>, RequestError> {
+    #[derive(serde::Deserialize)]
+    struct Format {
+        #[serde(rename = "type")]
+        kind: String,
+        schema: Option<Box<RawValue>>,
+    }
+    #[derive(Serialize)]
+    struct OfSchema {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        json_schema: Named,
+    }
+    #[derive(Serialize)]
+    struct Named {
+        name: &'static str,
+        schema: Box<RawValue>,
+        strict: bool,
+    }
+    let given: Format = read_part(format.get(), field)?;
+    if given.kind != "json_schema" {
+        return Ok(format.to_owned());
+    }
+    let schema = need(given.schema, field, "schema")?;
+    let json_schema = Named { name: "answer", schema, strict: true };
+    Ok(json(&OfSchema { kind: "json_schema", json_schema }))
 }

@@ -1,11 +1,11 @@
 //! The turns of a conversation in the Messages API, as messages of Chat Completions.
 
-use z2api_wire::anthropic::request::{self as anthropic, Block, Blocks, Source, Turn};
+use z2api_wire::anthropic::request::{self as anthropic, Block, Blocks, Place, Source, Turn};
 use z2api_wire::names::Origin;
 use z2api_wire::openai::request::{Content, ImageUrl, Part, Role};
 
 use crate::as_chat::{self, Call, Turns, need, outcome, said};
-use crate::request::{RequestError, unsupported};
+use crate::request::{RequestError, invalid, unsupported};
 
 /// Adds the messages of one turn. What tools gave comes before what else the user says, since it
 /// answers the turn before.
@@ -49,8 +49,11 @@ impl Gathered {
                 let text = need(block.text, &place, "text")?;
                 self.say(Part::Text { text }, place);
             }
-            "image" => self.say(image(need(block.source, &place, "source")?, &place)?, place),
-            "document" => self.say(document(need(block.source, &place, "source")?, &place)?, place),
+            "image" | "document" | "search_result" => {
+                for part in media(block, &place)? {
+                    self.say(part, place.clone());
+                }
+            }
             "thinking" => self.thinking.push(need(block.thinking, &place, "thinking")?),
             // Only Anthropic can read it.
             "redacted_thinking" => {}
@@ -87,13 +90,11 @@ impl Gathered {
             Some(Blocks::List(blocks)) => {
                 for (index, block) in blocks.into_iter().enumerate() {
                     let place = format!("{place}.content[{index}]");
-                    match block.kind.as_str() {
-                        "text" => texts.push(need(block.text, &place, "text")?),
-                        "image" => {
-                            let source = need(block.source, &place, "source")?;
-                            self.say(image(source, &place)?, place);
+                    for part in given(block, &place)? {
+                        match part {
+                            Part::Text { text } => texts.push(text),
+                            image => self.say(image, place.clone()),
                         }
-                        _ => return unsupported(&place, "a tool gives text or images"),
                     }
                 }
             }
@@ -119,25 +120,82 @@ impl Gathered {
     }
 }
 
+/// What a block of a tool's result, or of a document, holds.
+fn given(block: Block, place: &str) -> Result<Vec<Part>, RequestError> {
+    match block.kind.as_str() {
+        "text" => Ok(vec![Part::Text { text: need(block.text, place, "text")? }]),
+        "image" | "document" | "search_result" => media(block, place),
+        _ => unsupported(place, "only text, images, documents and search results can stand here"),
+    }
+}
+
+/// The parts of an image, a document or a search result.
+fn media(block: Block, place: &str) -> Result<Vec<Part>, RequestError> {
+    match block.kind.as_str() {
+        "image" => Ok(vec![image(need(block.source, place, "source")?, place)?]),
+        "document" => document(block, place),
+        _ => search_result(block, place),
+    }
+}
+
 fn image(source: Source, place: &str) -> Result<Part, RequestError> {
     let url = match source {
-        Source::Base64 { media_type, data } => format!("data:{media_type};base64,{data}"),
-        Source::Url { url } => url,
-        Source::Text { .. } | Source::Unknown => {
-            return unsupported(
-                &format!("{place}.source"),
-                "send the image as base64 or by its URL",
-            );
+        Source::At(Place::Base64 { media_type, data }) => {
+            format!("data:{media_type};base64,{data}")
+        }
+        Source::At(Place::Url { url }) => url,
+        Source::At(Place::Text { .. } | Place::Content { .. } | Place::Unknown)
+        | Source::Named(_) => {
+            let why = "send the image as base64 or by its URL";
+            return unsupported(&format!("{place}.source"), why);
         }
     };
     Ok(Part::ImageUrl { image_url: ImageUrl { url, detail: None } })
 }
 
-fn document(source: Source, place: &str) -> Result<Part, RequestError> {
-    match source {
-        Source::Text { data } => Ok(Part::Text { text: data }),
-        Source::Base64 { .. } | Source::Url { .. } | Source::Unknown => {
-            unsupported(&format!("{place}.source"), "documents can be sent as text only")
+/// Its title and what to know about it stand before its text: the model is to see them, too.
+fn document(block: Block, place: &str) -> Result<Vec<Part>, RequestError> {
+    let mut parts = head([block.title, block.context]);
+    match need(block.source, place, "source")? {
+        Source::At(Place::Text { data }) => parts.push(Part::Text { text: data }),
+        Source::At(Place::Content { content }) => {
+            parts.extend(all_given(content, &format!("{place}.source"))?);
+        }
+        Source::At(Place::Base64 { .. } | Place::Url { .. } | Place::Unknown)
+        | Source::Named(_) => {
+            let why = "documents can be sent as text only";
+            return unsupported(&format!("{place}.source"), why);
         }
     }
+    Ok(parts)
+}
+
+fn search_result(block: Block, place: &str) -> Result<Vec<Part>, RequestError> {
+    let Source::Named(source) = need(block.source, place, "source")? else {
+        let param = format!("{place}.source");
+        return invalid(&param, format!("`{param}` must be a string."));
+    };
+    let mut parts = head([block.title, Some(source)]);
+    parts.extend(all_given(need(block.content, place, "content")?, place)?);
+    Ok(parts)
+}
+
+fn all_given(content: Blocks, place: &str) -> Result<Vec<Part>, RequestError> {
+    match content {
+        Blocks::Text(text) => Ok(vec![Part::Text { text }]),
+        Blocks::List(blocks) => {
+            let mut parts = Vec::with_capacity(blocks.len());
+            for (index, block) in blocks.into_iter().enumerate() {
+                parts.extend(given(block, &format!("{place}.content[{index}]"))?);
+            }
+            Ok(parts)
+        }
+    }
+}
+
+/// Lines that stand before a text, if there are any.
+fn head<const N: usize>(lines: [Option<String>; N]) -> Vec<Part> {
+    let lines: Vec<String> = lines.into_iter().flatten().collect();
+    let text = lines.join("\n") + "\n";
+    (!lines.is_empty()).then_some(Part::Text { text }).into_iter().collect()
 }

@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use z2api_wire::event::FinishReason;
 
-use super::{Counts, SIGNATURE, stop_reason};
+use super::count::Size;
+use super::{Asked, Counts, SIGNATURE, stop_reason};
 use crate::fold::{Folded, FoldedCall};
 use crate::sink::{AnswerId, Unsayable};
 
@@ -39,7 +40,7 @@ struct ToolUse<'a> {
 
 impl<'a> Message<'a> {
     /// The message as it stands before anything has been said.
-    pub(super) fn begin(id: &'a AnswerId) -> Self {
+    pub(super) fn begin(id: &'a AnswerId, input_tokens: u64) -> Self {
         Self {
             id: &id.id,
             kind: "message",
@@ -48,7 +49,7 @@ impl<'a> Message<'a> {
             content: Vec::new(),
             stop_reason: None,
             stop_sequence: None,
-            usage: Counts::default(),
+            usage: Counts { input_tokens, ..Counts::default() },
         }
     }
 }
@@ -57,7 +58,7 @@ impl<'a> Message<'a> {
 ///
 /// # Errors
 /// [`Unsayable::BadArguments`].
-pub fn message(answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, Unsayable> {
+pub fn message(answer: Folded<'_>, id: &AnswerId, asked: &Asked) -> Result<Vec<u8>, Unsayable> {
     let thinking = Block::Thinking { thinking: answer.reasoning, signature: SIGNATURE };
     let mut content: Vec<Block<'_>> = Vec::new();
     content.extend((!answer.reasoning.is_empty()).then_some(thinking));
@@ -74,10 +75,21 @@ pub fn message(answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, Unsayable> 
         content,
         stop_reason: Some(stop_reason(answer.finish_reason, answer.stop_word)),
         stop_sequence: answer.stop_word,
-        usage: answer.usage.map(Counts::from).unwrap_or_default(),
-        ..Message::begin(id)
+        usage: Counts::of(answer.usage, asked.input_tokens, size_of(&answer)),
+        ..Message::begin(id, asked.input_tokens)
     };
     Ok(serde_json::to_vec(&message).expect("a message is JSON"))
+}
+
+fn size_of(answer: &Folded<'_>) -> Size {
+    let mut size = Size::default();
+    size.add(answer.reasoning);
+    size.add(answer.content);
+    for call in answer.tool_calls {
+        size.add(&call.name);
+        size.add(&call.arguments);
+    }
+    size
 }
 
 /// The arguments as a JSON object, if they are one. None at all are an empty one.

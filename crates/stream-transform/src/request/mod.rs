@@ -44,6 +44,8 @@ impl Server {
 pub struct Understood {
     /// What is asked.
     pub chat: Chat,
+    /// Words that end the answer, whether or not the upstream knows them.
+    pub stop: Vec<String>,
     /// The fields that were left out: hints that this upstream does not take.
     pub ignored: Vec<&'static str>,
 }
@@ -110,9 +112,9 @@ pub fn chat_of(
 ) -> Result<Understood, RequestError> {
     let names = std::mem::take(&mut request.names);
     let understood = understand(request, models, server);
-    let Understood { chat, mut ignored } = understood.map_err(|error| error.renamed(&names))?;
-    ignored.iter_mut().for_each(|name| *name = names.field(name));
-    Ok(Understood { chat, ignored })
+    let mut understood = understood.map_err(|error| error.renamed(&names))?;
+    understood.ignored.iter_mut().for_each(|name| *name = names.field(name));
+    Ok(understood)
 }
 
 fn understand(
@@ -148,7 +150,8 @@ fn understand(
         response_format: request.response_format,
         user: request.user,
     };
-    Ok(Understood { chat, ignored })
+    let stop = chat.stop.iter().chain(&request.stop_here).cloned().collect();
+    Ok(Understood { chat, stop, ignored })
 }
 
 /// A model that can do either does as the request says, and otherwise as its name says.

@@ -91,6 +91,7 @@ fn tools(
                 name: need(name.as_deref(), &place, "name")?,
                 description: tool.description.as_deref(),
                 parameters: tool.parameters.as_deref(),
+                strict: None,
             })),
             // What is only offered beside the rest may be missing: Codex always sends both.
             ("web_search", _) if tool.external_web_access == Some(false) => {

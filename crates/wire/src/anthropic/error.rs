@@ -9,6 +9,8 @@ pub struct ErrorBody<'a> {
     kind: &'static str,
     /// What went wrong.
     pub error: ErrorObject<'a>,
+    /// Of which request.
+    pub request_id: &'a str,
 }
 
 /// What went wrong.
@@ -23,8 +25,8 @@ pub struct ErrorObject<'a> {
 
 impl<'a> ErrorBody<'a> {
     /// The body for an answer of this status.
-    pub fn new(status: u16, message: &'a str) -> Self {
-        Self { kind: "error", error: ErrorObject { kind: kind_of(status), message } }
+    pub fn new(status: u16, message: &'a str, request_id: &'a str) -> Self {
+        Self { kind: "error", error: ErrorObject { kind: kind_of(status), message }, request_id }
     }
 }
 

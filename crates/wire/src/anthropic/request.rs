@@ -36,9 +36,30 @@ pub struct MessagesRequest {
     pub metadata: Option<Metadata>,
     /// The form of the answer.
     pub output_config: Option<OutputConfig>,
+    /// The form of the answer, by its older name.
+    pub output_format: Option<Box<RawValue>>,
     /// Tool servers that Anthropic would ask.
-    pub mcp_servers: Option<Vec<de::IgnoredAny>>,
+    pub mcp_servers: Option<Vec<Mark>>,
+    /// Where Anthropic would run code.
+    pub container: Option<Mark>,
+    /// In which part of the world to compute.
+    pub inference_geo: Option<String>,
+    /// Which capacity to use.
+    pub service_tier: Option<String>,
+    /// Whether to be faster at a higher price.
+    pub speed: Option<String>,
+    /// What to remember of the request.
+    pub cache_control: Option<Mark>,
+    /// What Anthropic would take out of a long conversation.
+    pub context_management: Option<Mark>,
+    /// What to tell about the cache.
+    pub diagnostics: Option<Mark>,
+    /// For whom the request is.
+    pub user_profile_id: Option<Mark>,
 }
+
+/// A field of which only matters that it is there.
+pub type Mark = de::IgnoredAny;
 
 /// `metadata`.
 #[derive(Debug, Deserialize)]
@@ -64,18 +85,43 @@ pub enum Thinking {
     Enabled {
         /// A bound that this upstream has no parameter for.
         budget_tokens: Option<u64>,
+        /// Whether to show it.
+        display: Option<Display>,
     },
     /// Think as seems fit.
-    Adaptive,
+    Adaptive {
+        /// Whether to show it.
+        display: Option<Display>,
+    },
     /// Do not think.
     Disabled,
+}
+
+/// Whether the thinking is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Display {
+    /// It is.
+    Summarized,
+    /// It is not.
+    Omitted,
 }
 
 impl Thinking {
     /// Whether the model is to think.
     pub fn is_on(self) -> bool {
         match self {
-            Self::Enabled { .. } | Self::Adaptive => true,
+            Self::Enabled { .. } | Self::Adaptive { .. } => true,
+            Self::Disabled => false,
+        }
+    }
+
+    /// Whether the thinking is not to be shown.
+    pub fn is_hidden(self) -> bool {
+        match self {
+            Self::Enabled { display, .. } | Self::Adaptive { display } => {
+                display == Some(Display::Omitted)
+            }
             Self::Disabled => false,
         }
     }
@@ -117,6 +163,8 @@ pub enum Text {
 pub struct TextBlock {
     /// The text.
     pub text: String,
+    /// What to remember.
+    pub cache_control: Option<Mark>,
 }
 
 /// What a turn says: text, or blocks.
@@ -132,14 +180,20 @@ pub enum Blocks {
 /// in an enum that serde tells apart by a tag.
 #[derive(Debug, Deserialize)]
 pub struct Block {
-    /// `text`, `image`, `document`, `thinking`, `redacted_thinking`, `tool_use`, `tool_result`, or
-    /// a kind that is not known here.
+    /// `text`, `image`, `document`, `search_result`, `thinking`, `redacted_thinking`, `tool_use`,
+    /// `tool_result`, or a kind that is not known here.
     #[serde(rename = "type")]
     pub kind: String,
     /// Of `text`.
     pub text: Option<String>,
-    /// Where an image or a document is.
+    /// Where an image or a document is, or what a search result is from.
     pub source: Option<Source>,
+    /// Of a `document` or a `search_result`.
+    pub title: Option<String>,
+    /// What to know about a `document`.
+    pub context: Option<String>,
+    /// Whether the answer is to cite a `document` or a `search_result`.
+    pub citations: Option<Citations>,
     /// Of `thinking`.
     pub thinking: Option<String>,
     /// The id of a `tool_use`.
@@ -150,16 +204,40 @@ pub struct Block {
     pub input: Option<Box<RawValue>>,
     /// Which call a `tool_result` is of.
     pub tool_use_id: Option<String>,
-    /// What the call of a `tool_result` gave, if anything.
+    /// What the call of a `tool_result` gave, if anything; what a `search_result` says.
     pub content: Option<Blocks>,
     /// Whether the call of a `tool_result` failed.
     pub is_error: Option<bool>,
+    /// What to remember.
+    pub cache_control: Option<Mark>,
+}
+
+/// `citations` of a request. Those of an answer that is given back are a list, which asks nothing.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Citations {
+    /// Of a document.
+    Wanted {
+        /// Whether to cite.
+        enabled: bool,
+    },
+    /// Of anything else.
+    Other(Mark),
+}
+
+/// Where an image or a document is, or what a search result is from.
+#[derive(Debug)]
+pub enum Source {
+    /// A place in the request or elsewhere.
+    At(Place),
+    /// The name of a search result's source.
+    Named(String),
 }
 
 /// Where an image or a document is.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Source {
+pub enum Place {
     /// In the request.
     Base64 {
         /// Its media type.
@@ -177,9 +255,33 @@ pub enum Source {
         /// The text.
         data: String,
     },
+    /// In the request, as blocks.
+    Content {
+        /// Texts and images.
+        content: Blocks,
+    },
     /// A kind of source that is not known here.
     #[serde(other)]
     Unknown,
+}
+
+impl<'de> Deserialize<'de> for Source {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SourceVisitor;
+        impl<'de> Visitor<'de> for SourceVisitor {
+            type Value = Source;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object with a type")
+            }
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Source, E> {
+                Ok(Source::Named(name.to_owned()))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Source, A::Error> {
+                Place::deserialize(de::value::MapAccessDeserializer::new(map)).map(Source::At)
+            }
+        }
+        deserializer.deserialize_any(SourceVisitor)
+    }
 }
 
 /// A tool.
@@ -194,26 +296,40 @@ pub struct Tool {
     pub description: Option<String>,
     /// A schema of its input.
     pub input_schema: Option<Box<RawValue>>,
+    /// Whether calls keep to the schema to the letter.
+    pub strict: Option<bool>,
+    /// Whether it is hidden until a search for tools finds it.
+    pub defer_loading: Option<bool>,
+    /// How calls may look.
+    pub input_examples: Option<Mark>,
+    /// What to remember.
+    pub cache_control: Option<Mark>,
 }
 
 /// `tool_choice`.
 #[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum ToolChoice {
+pub struct ToolChoice {
+    /// Which.
+    #[serde(rename = "type")]
+    pub kind: ToolChoiceKind,
+    /// The tool's name, of [`ToolChoiceKind::Tool`].
+    pub name: Option<String>,
+    /// At most one call.
+    pub disable_parallel_tool_use: Option<bool>,
+}
+
+/// Which tool to call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolChoiceKind {
     /// As the model sees fit.
-    Auto {
-        /// At most one call.
-        disable_parallel_tool_use: Option<bool>,
-    },
+    Auto,
     /// Some tool.
-    Any {},
-    /// This tool.
-    Tool {
-        /// Its name.
-        name: String,
-    },
+    Any,
+    /// The tool that is named.
+    Tool,
     /// No tool.
-    None {},
+    None,
 }
 
 impl<'de> Deserialize<'de> for Blocks {

@@ -88,6 +88,9 @@ pub struct ChatRequest {
     /// Fields that an API of another form had beside these, and that were dropped.
     #[serde(skip)]
     pub dropped: Vec<&'static str>,
+    /// Stop words that the upstream is not told: it would heed them without telling which it met.
+    #[serde(skip)]
+    pub stop_here: Vec<String>,
     /// What the client calls these fields, if it wrote a request of an API of another form.
     #[serde(skip)]
     pub names: Names,
