@@ -110,6 +110,20 @@ async fn step_by_step_less_is_taken_and_then_all_again() {
 }
 
 #[tokio::test]
+async fn connections_to_the_upstream_are_kept_only_while_there_is_memory() {
+    let (gateway, level) = gateway(Script::events([piece("tide "), end()])).await;
+    until_state(&gateway, "calm").await;
+    for _ in 0..3 {
+        assert_eq!(ask(&gateway).await.events().await.last().unwrap(), "[DONE]");
+    }
+    assert_eq!(gateway.sim.connections(), 1, "the one is used again");
+    level.set(76);
+    until_state(&gateway, "tight").await;
+    assert_eq!(ask(&gateway).await.events().await.last().unwrap(), "[DONE]");
+    assert_eq!(gateway.sim.connections(), 2);
+}
+
+#[tokio::test]
 async fn the_largest_stream_is_ended_with_an_error_and_the_others_are_not() {
     let (gateway, level) = gateway(stuck()).await;
     let mut small = ask(&gateway).await;

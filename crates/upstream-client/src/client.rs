@@ -137,6 +137,12 @@ impl Client {
         self.inner.breaker.status()
     }
 
+    /// Closes the connections that are kept for the next request, for their memory; that one then
+    /// takes as long as the first. Connections through a proxy are left alone.
+    pub fn close_idle(&self) {
+        self.inner.attempts.transport.close_idle();
+    }
+
     /// Asks, and waits for the first event that counts: text, an edit, a tool call, or a finish.
     ///
     /// Waits its turn while all tokens have as many requests in flight as the upstream allows.

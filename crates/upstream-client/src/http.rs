@@ -62,4 +62,13 @@ impl Transport for Http {
             Self::Proxied(proxied) => proxied.clone().send(request).boxed(),
         }
     }
+
+    fn close_idle(&self) {
+        match self {
+            Self::Single(single) => single.close_idle(),
+            Self::Shared(shared) => shared.close_idle(),
+            // The library lets go of them by time only.
+            Self::Proxied(_) => {}
+        }
+    }
 }

@@ -26,6 +26,10 @@ pub trait Transport: Send + Sync + 'static {
         &self,
         request: Request<Bytes>,
     ) -> BoxFuture<'static, Result<Response<Body>, TransportError>>;
+
+    /// Closes the connections that carry no answer, for their memory. What is kept for the next
+    /// request is the transport's affair; the default keeps nothing, or will not let go of it.
+    fn close_idle(&self) {}
 }
 
 /// Why a request was not carried, or an answer not to its end. The reasons are shown in logs: they

@@ -7,7 +7,7 @@ use z2api_observability::MemoryReading;
 pub(crate) enum Rung {
     /// There is enough.
     Calm,
-    /// Idle connections are closed, and no connection is kept after its answer.
+    /// Idle connections on either side are closed, and no client's is kept after its answer.
     Tight,
     /// New chat requests are refused.
     Refusing,

@@ -132,7 +132,11 @@ pub(crate) async fn watch_memory(app: Arc<App>) {
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         look.tick().await;
-        app.memory.look(app.live().limits.memory);
+        let live = app.live();
+        app.memory.look(live.limits.memory);
+        if app.memory.rung() >= Rung::Tight {
+            live.client.close_idle();
+        }
     }
 }
 

@@ -65,6 +65,11 @@ impl Direct {
         Ok(())
     }
 
+    /// Closes the connections that wait for a request.
+    pub(crate) fn close_idle(&self) {
+        self.pool.clear();
+    }
+
     async fn open(&self) -> Result<Box<Link>, TransportError> {
         let connector = &self.connector;
         connector.in_time(async { Link::begin(connector.connect().await?).await }).await

@@ -65,6 +65,15 @@ impl Pool {
         }
     }
 
+    /// Closes all of them. Their keepers see it at their next look.
+    pub(super) fn clear(&self) {
+        let mut shelves = self.lock();
+        let idle: Vec<Idle> =
+            shelves.values_mut().flat_map(|shelf| std::mem::take(&mut shelf.idle)).collect();
+        drop(shelves);
+        idle.into_iter().for_each(|idle| idle.link.close());
+    }
+
     /// Drops connections that the upstream has closed, and closes those that nobody needs. When to
     /// look again; None if none is left.
     fn tidy(&self, runtime: Id) -> Option<Instant> {

@@ -134,6 +134,12 @@ impl Lanes {
         Connection::begin(socket).await.map(Some)
     }
 
+    /// Lets go of all connections without a stream.
+    pub(super) fn close_idle(&self) {
+        self.lock().lanes.retain(|lane| lane.in_flight > 0);
+        self.single.close_idle();
+    }
+
     /// Lets go of a connection that has had no stream for a while.
     fn retire_idle(&self, id: u64, idle: Duration) {
         let busy = |lane: &Lane| lane.in_flight > 0 || lane.idle_since.elapsed() < idle;

@@ -39,6 +39,11 @@ impl Http2 {
         Self { lanes: Arc::new(Lanes::new(connector, single.clone())), single }
     }
 
+    /// Closes the connections without a stream.
+    pub(crate) fn close_idle(&self) {
+        self.lanes.close_idle();
+    }
+
     /// Sends a request on a connection with room, which may have to be opened first.
     pub(crate) async fn send(
         self,

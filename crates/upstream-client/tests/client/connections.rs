@@ -180,6 +180,34 @@ async fn an_idle_connection_is_closed_after_half_a_minute() {
 }
 
 #[tokio::test]
+async fn idle_connections_can_be_closed_and_the_others_go_on() {
+    let sim =
+        Sim::start(Script::events([web_text("x"), web_text("y")]).stall_after(1)).await.unwrap();
+    let client = client(&sim, Dialect::ZaiWeb);
+    let running = ask(&client).await.unwrap();
+    sim.set_plan(Script::events([web_text("fine"), WEB_DONE.to_owned()]));
+    for connections in [2, 2] {
+        assert_eq!(ask_whole(&client).await, "fine");
+        assert_eq!(sim.connections(), connections);
+    }
+    client.close_idle();
+    assert_eq!(ask_whole(&client).await, "fine");
+    assert_eq!((sim.connections(), sim.open_streams()), (3, 1));
+    drop(running);
+}
+
+#[tokio::test]
+async fn an_idle_http2_connection_can_be_closed() {
+    let upstream = Secure::start(Manner::default(), |_| Reply::Fine).await;
+    let client = upstream.client();
+    for connections in 1..=3 {
+        assert_eq!(ask_whole(&client).await, "fine");
+        assert_eq!(upstream.connections(), connections);
+        client.close_idle();
+    }
+}
+
+#[tokio::test]
 async fn idle_connections_close_with_their_client() {
     let mut peer = Peer::start(Framing::Length, usize::MAX).await;
     let client = Client::new(settings_for(&peer.url)).unwrap();
