@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use z2api_config::{Config, Flags};
 use z2api_observability::{LogGuard, LogSink, MemoryLog};
-use z2api_server::{App, Ended, MemorySource, bind, serve};
+use z2api_server::{App, Ended, MemorySource, Workers, bind, serve};
 use z2api_upstream_sim::{Plan, Sim};
 use z2api_wire::event::Dialect;
 
@@ -68,7 +68,7 @@ impl Gateway {
         let app = App::build_with(config, sink, None, memory).expect("a gateway");
         let (stop, mut stopped) = mpsc::unbounded_channel();
         let stops = stream::poll_fn(move |cx| stopped.poll_recv(cx));
-        let served = tokio::spawn(serve(listener, app.clone(), stops));
+        let served = tokio::spawn(serve(listener, app.clone(), Workers::here(), stops));
         Self { address, admin, sim, log, dialect, app, stop, served, _log_guard: guard }
     }
 

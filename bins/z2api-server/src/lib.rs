@@ -43,6 +43,7 @@ mod slot;
 mod status;
 mod tee;
 mod watch;
+mod workers;
 
 pub use announce::announce;
 pub use app::{App, BuildError};
@@ -54,3 +55,4 @@ pub use panics::log_panics;
 pub use reloads::Reloads;
 pub use serve::{Ended, serve};
 pub use signals::signals;
+pub use workers::Workers;

@@ -127,6 +127,7 @@ impl Live {
             "RESPONSES_STORE_MB",
             "LOG_FORMAT",
             "ADMIN_ADDR",
+            "WORKER_THREADS",
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
             "OTEL_EXPORTER_OTLP_HEADERS",

@@ -21,6 +21,7 @@ use crate::connection::{self, Door, Entrance, LAST_WORDS, turn_away};
 use crate::listener::Listener;
 use crate::memory::watch_memory;
 use crate::status::Status;
+use crate::workers::Workers;
 
 /// How often the status is logged.
 const STATUS_EVERY: Duration = Duration::from_secs(30);
@@ -44,11 +45,17 @@ impl From<Ended> for ExitCode {
     }
 }
 
-/// Serves until `stops` yields; then takes nothing new and lets running requests finish.
+/// Serves until `stops` yields; then takes nothing new and lets running requests finish. Connections
+/// are taken here, and run where the workers say; those of the operator run here.
 ///
 /// After the first stop: serves on for the delay, refuses new work, waits for the grace, tells the
 /// remaining requests that they are cut off, and returns. After the second: tells them at once.
-pub async fn serve(mut listener: Listener, app: Arc<App>, stops: impl Stream<Item = ()>) -> Ended {
+pub async fn serve(
+    mut listener: Listener,
+    app: Arc<App>,
+    workers: Workers,
+    stops: impl Stream<Item = ()>,
+) -> Ended {
     // Ended with the set, when this returns.
     let mut chores = JoinSet::new();
     chores.spawn(tell_status(app.clone()));
@@ -58,7 +65,7 @@ pub async fn serve(mut listener: Listener, app: Arc<App>, stops: impl Stream<Ite
     chores.spawn(watch_memory(app.clone()));
     let mut stops = pin!(stops.fuse());
     let draining = watch::Sender::new(false);
-    let mut server = Server { app, draining, connections: JoinSet::new() };
+    let mut server = Server { app, workers, draining, connections: JoinSet::new() };
     notify(&[NotifyState::Ready]);
     let hurried = server.open(listener, stops.as_mut()).await;
     let ended = if hurried || !server.finish(stops).await {
@@ -80,6 +87,7 @@ async fn send_last_spans(app: &App) {
 
 struct Server {
     app: Arc<App>,
+    workers: Workers,
     draining: watch::Sender<bool>,
     connections: JoinSet<()>,
 }
@@ -134,14 +142,9 @@ impl Server {
         match self.app.place_for(address.ip()) {
             Some(place) => {
                 let (app, draining) = (self.app.clone(), self.draining.subscribe());
-                self.connections.spawn(connection::serve(
-                    stream,
-                    address,
-                    Entrance::Public,
-                    place,
-                    app,
-                    draining,
-                ));
+                self.workers.spawn(&mut self.connections, stream, move |stream| {
+                    connection::serve(stream, address, Entrance::Public, place, app, draining)
+                });
             }
             None => {
                 self.app.counters.metrics().connection_dropped("too_many");
@@ -171,6 +174,8 @@ impl Server {
         self.app.drain();
         self.app.out_of_time.send_replace(true);
         let _ = timeout(LAST_WORDS, all(&mut self.connections)).await;
+        // Once it is dropped, a request has written its record.
+        let _ = timeout(LAST_WORDS, self.connections.shutdown()).await;
         Ended { cut }
     }
 }

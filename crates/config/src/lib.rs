@@ -44,6 +44,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the pages for the operator are served, if not there.
     pub admin_listen: Option<SocketAddr>,
+    /// How many threads serve connections. None: as many as there are cores to use.
+    pub worker_threads: Option<usize>,
     /// The API keys of the clients. Never empty.
     pub keys: Vec<ApiKey>,
     /// The first key of `DEFAULT_KEY`, or the one made up at this start.

@@ -51,8 +51,8 @@ pub struct TlsFiles {
 /// Reads everything about client connections.
 pub(crate) fn peers(from: &mut Reader<'_>) -> Peers {
     const DAY: u64 = 86_400_000;
-    let max = auto(from, "MAX_CLIENT_CONNECTIONS");
-    let per_address = auto(from, "MAX_CONNECTIONS_PER_ADDRESS");
+    let max = from.auto("MAX_CLIENT_CONNECTIONS", 1_000_000);
+    let per_address = from.auto("MAX_CONNECTIONS_PER_ADDRESS", 1_000_000);
     let head = from.millis("CLIENT_HEAD_TIMEOUT", 10_000, 1..=DAY);
     let body = from.millis("CLIENT_BODY_TIMEOUT", 60_000, 1..=DAY);
     // Longer than the 60 s that most balancers keep a connection: so they close it, not we.
@@ -63,16 +63,6 @@ pub(crate) fn peers(from: &mut Reader<'_>) -> Peers {
     let http2 = from.flag("ENABLE_HTTP2", false);
     let tls = tls(from, chain, key, http2);
     Peers { max, per_address, head, body, idle, stall, http2, tls }
-}
-
-/// A number of connections, or `auto`.
-fn auto(from: &mut Reader<'_>, name: &'static str) -> Option<usize> {
-    let allowed = "auto, or a whole number from 1 to 1000000";
-    let read = from.with(name, "auto", allowed, |value| match value {
-        "auto" => Some(None),
-        number => number.parse().ok().filter(|number| (1..=1_000_000).contains(number)).map(Some),
-    });
-    read.flatten()
 }
 
 fn tls(

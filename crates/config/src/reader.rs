@@ -158,6 +158,16 @@ impl<'a> Reader<'a> {
         self.number(name, or as u64, *range.start() as u64..=*range.end() as u64, "") as usize
     }
 
+    /// A number from 1 to `most`, or `auto`, which is none.
+    pub(crate) fn auto(&mut self, name: &'static str, most: usize) -> Option<usize> {
+        let allowed = format!("auto, or a whole number from 1 to {most}");
+        let read = self.with(name, "auto", &allowed, |value| match value {
+            "auto" => Some(None),
+            number => number.parse().ok().filter(|number| (1..=most).contains(number)).map(Some),
+        });
+        read.flatten()
+    }
+
     pub(crate) fn millis(
         &mut self,
         name: &'static str,

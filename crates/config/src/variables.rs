@@ -204,6 +204,11 @@ pub const VARIABLES: &[Variable] = &[
         "none",
         "An address and port, such as `127.0.0.1:9100`, that then alone serves `/status`, `/metrics` and `/dashboard`. It serves the rest too. Port 0 takes any free one and prints it.",
     ),
+    v(
+        "WORKER_THREADS",
+        "auto",
+        "Threads that serve connections. Auto: one for each core that the process may use. A connection stays on its thread.",
+    ),
     v("SHUTDOWN_DELAY", "0", "Seconds to go on serving after SIGTERM."),
     v("SHUTDOWN_GRACE", "30", "Seconds that running requests may take after that."),
     v("ENABLE_DETAILED_LOGGING", "true", "One line for each request and one for each response."),

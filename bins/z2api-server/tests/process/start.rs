@@ -56,6 +56,28 @@ fn the_demo_prints_a_key_that_works_and_answers_with_thinking() {
 }
 
 #[test]
+fn as_many_threads_serve_connections_as_are_wanted() {
+    for wanted in [1, 3] {
+        let count = wanted.to_string();
+        let mut demo =
+            Demo::start(&[("DEFAULT_KEY", "sk-process-test"), ("WORKER_THREADS", &count)]);
+        // Twice as many as threads at once, so that each has some.
+        let sockets: Vec<TcpStream> =
+            (0..2 * wanted).map(|_| demo.post("sk-process-test", true)).collect();
+        for mut socket in sockets {
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).expect("a whole answer");
+            assert!(answer.contains("data: [DONE]"), "{answer}");
+        }
+        let threads = std::fs::read_dir(format!("/proc/{}/task", demo.child.id())).unwrap();
+        let names = threads.map(|thread| thread.unwrap().path().join("comm"));
+        let names = names.map(|name| std::fs::read_to_string(name).unwrap_or_default());
+        assert_eq!(names.filter(|name| name.trim() == "z2api-worker").count(), wanted);
+        demo.end();
+    }
+}
+
+#[test]
 fn a_signal_lets_the_running_stream_finish() {
     let mut demo = Demo::start(&[("DEFAULT_KEY", "sk-process-test")]);
     let mut stream = demo.post("sk-process-test", true);

@@ -38,6 +38,7 @@ pub(crate) fn read(from: &mut Reader<'_>, flags: &Flags) -> Config {
             "an IP address and a port, such as 127.0.0.1:9100",
             |value| value.parse().ok(),
         ),
+        worker_threads: from.auto("WORKER_THREADS", 1024),
         keys,
         first_key,
         key_is_generated,

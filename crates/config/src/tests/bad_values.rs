@@ -80,6 +80,7 @@ const BAD: &[(&str, &str, &str)] = &[
         "loud",
         "must be one of think, strip, raw, reasoning (or separate, the same as reasoning)",
     ),
+    ("WORKER_THREADS", "0", "must be auto, or a whole number from 1 to 1024"),
     ("ADMIN_ADDR", "9100", "must be an IP address and a port, such as 127.0.0.1:9100"),
     (
         "OTEL_TRACES_SAMPLER",
