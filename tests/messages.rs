@@ -663,6 +663,22 @@ async fn all_that_asks_at_messages_is_answered_in_anthropics_shape() {
 }
 
 #[tokio::test]
+async fn models_are_listed_in_anthropics_shape_for_its_clients() {
+    let gateway = Gateway::start(Dialect::OpenAi, answer("Hi")).await;
+    let headers = [("x-api-key", KEY), ("anthropic-version", "2023-06-01")];
+    let list = gateway.send("GET", "/v1/models?limit=1000", &headers, b"").await.json().await;
+    let first = &list["data"][0];
+    assert_eq!((&first["type"], &list["has_more"]), (&json!("model"), &json!(false)));
+    assert_eq!((&first["id"], &first["display_name"]), (&list["first_id"], &list["first_id"]));
+    assert!(first["created_at"].as_str().unwrap().ends_with("00Z"), "{first}");
+    let path = format!("/v1/models/{}", first["id"].as_str().unwrap());
+    assert_eq!(gateway.send("GET", &path, &headers, b"").await.json().await, *first);
+    let unknown = gateway.send("GET", "/v1/models/gpt-4", &headers, b"").await;
+    assert_eq!(unknown.status, 404);
+    assert_eq!(unknown.json().await["error"]["type"], "not_found_error");
+}
+
+#[tokio::test]
 async fn an_error_within_a_stream_names_its_request() {
     let half = Script::events([r#"{"choices":[{"index":0,"delta":{"content":"half"}}]}"#]);
     let gateway = Gateway::start(Dialect::OpenAi, half.cut_after(1)).await;

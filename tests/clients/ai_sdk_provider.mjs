@@ -46,6 +46,24 @@ export const check = (create, thinks = {}) => inEachDialect((dialect, baseURL) =
     });
   }
 
+  for (const how of ['whole', 'streamed']) {
+    test(`a loop goes through several tool turns, ${how}`, async (t) => {
+      if (dialect === 'zai-web') return t.skip('it has no tools');
+      const [first, second] = calls;
+      const text = prompt({ call: [first], then: { call: [second], then: { say: said } } });
+      const heard = [];
+      const execute = (given) => heard.push(given) && 'high';
+      const tools = { tide_at: tool({ inputSchema: jsonSchema(parameters), execute }) };
+      const options = { prompt: text, tools, stopWhen: stepCountIs(5) };
+      const answer = how === 'whole' ? await generate('GLM-4.5', options) : stream('GLM-4.5', options);
+      assert.equal(await answer.text, said);
+      assert.equal((await answer.steps).length, 3);
+      assert.deepEqual(heard, [first.arguments, second.arguments]);
+      const [, , { body }] = await asked(text);
+      assert.deepEqual(body.messages.map((message) => message.role), ['user', 'assistant', 'tool', 'assistant', 'tool']);
+    });
+  }
+
   test('an error carries its status and our words', async () => {
     const wrong = await generate('gpt-4o', { prompt: 'Why?' }).catch((error) => error);
     assert(APICallError.isInstance(wrong), `${wrong}`);

@@ -47,6 +47,28 @@ inEachDialect((dialect, url) => {
     assert.deepEqual(body.messages.slice(2).map((message) => message.tool_call_id), ['call_1', 'call_2']);
   });
 
+  for (const type of ['enabled', 'disabled']) {
+    test(`a loop goes through several tool turns, thinking ${type}`, async (t) => {
+      if (dialect === 'zai-web') return t.skip('it has no tools');
+      const tools = [{ name: 'tide_at', input_schema: parameters }];
+      const last = { think: 'Now.', say: said };
+      const wish = { think: thought, call: calls.slice(0, 1), then: { think: 'Once more.', call: calls.slice(1), then: last } };
+      const request = ask(prompt(wish), { tools, thinking: type === 'enabled' ? thinking : { type } });
+      const heard = [];
+      for (let turn = 0; turn < 5 && heard.at(-1)?.stop_reason !== 'end_turn'; turn += 1) {
+        const message = await glm.messages.stream(request).finalMessage();
+        heard.push(message);
+        const uses = message.content.filter((block) => block.type === 'tool_use');
+        const results = uses.map(({ id }) => ({ type: 'tool_result', tool_use_id: id, content: 'high' }));
+        request.messages.push({ role: 'assistant', content: message.content }, { role: 'user', content: results });
+      }
+      assert.deepEqual(heard.map((message) => message.stop_reason), ['tool_use', 'tool_use', 'end_turn']);
+      const thoughts = type === 'enabled' ? [thought, 'Once more.', 'Now.'] : ['', '', ''];
+      assert.deepEqual(heard.map((message) => told(message, 'thinking')), thoughts);
+      assert.equal(told(heard[2], 'text'), said);
+    });
+  }
+
   test('an error has its class, and a request id', async () => {
     const unknown = glm.messages.create(ask('Why?', { model: 'gpt-4o' })).catch((error) => error);
     const wrong = await unknown;

@@ -130,6 +130,9 @@ def judged(exchange):
     """Whether OpenAI's description has a word on it; a whole answer must have been read to its end."""
     openais = re.match(r"(/v1)?/(chat/completions|completions|models|embeddings)\b", exchange.path)
     streamed = is_stream(exchange)
+    # Models and errors in the shape of Anthropic's clients are judged by the types of their package.
+    if b'"display_name"' in exchange.body or exchange.body.startswith(b'{"type":"error"'):
+        return False
     return openais and exchange.method in ("GET", "POST") and exchange.status and (exchange.whole or streamed)
 
 

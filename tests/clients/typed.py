@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-from anthropic.types import ErrorResponse, Message, MessageTokensCount, RawMessageStreamEvent
+from anthropic.types import ErrorResponse, Message, MessageTokensCount, ModelInfo, RawMessageStreamEvent
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 from tap import exchanges
@@ -23,8 +23,8 @@ def by_type(union):
 
 
 EVENT = {"/v1/messages": by_type(RawMessageStreamEvent), "/v1/responses": by_type(ResponseStreamEvent)}
-# Fields that OpenAI's answers have and its package's types lack.
-KNOWN = {"$.response.store", "$.store"}
+# Fields that OpenAI's answers have and its package's types lack; and one of our own, which the README names.
+KNOWN = {"$.response.store", "$.store", "$.usage.estimated"}
 # Events that are no message's, which the package's types leave out.
 OTHERS = {"ping", "error"}
 
@@ -50,12 +50,21 @@ def strangers(value, path):
             yield from strangers(getattr(value, name), f"{path}.{name}")
 
 
+def anthropics_models(exchange):
+    """Whether models are listed in Anthropic's shape."""
+    return exchange.path.startswith("/v1/models") and b'"display_name"' in exchange.body
+
+
 def judge(exchange):
     """What is wrong with an answer. One that the client cut off is right as far as it goes."""
     messages = exchange.path.startswith("/v1/messages")
     if exchange.status >= 400:
         # OpenAI's errors are judged by its description.
         yield from faults(ErrorResponse, exchange.body) if messages else ()
+    elif anthropics_models(exchange):
+        told = json.loads(exchange.body)
+        for model in told.get("data", [told]):
+            yield from faults(ModelInfo, json.dumps(model))
     elif not exchange.headers.get("content-type", "").startswith("text/event-stream"):
         yield from faults(WHOLE[exchange.path], exchange.body)
     else:
@@ -79,7 +88,8 @@ def main(folders):
     judged, bad = 0, 0
     for record in [path for folder in folders for path in sorted(Path(folder).rglob("*.tap"))]:
         for exchange in exchanges(record):
-            if exchange.path not in WHOLE or exchange.method != "POST" or not exchange.status:
+            asked = exchange.path in WHOLE and exchange.method == "POST" or anthropics_models(exchange)
+            if not asked or not exchange.status:
                 continue
             if not exchange.whole and not exchange.headers.get("content-type", "").startswith("text/event-stream"):
                 continue

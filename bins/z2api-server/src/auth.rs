@@ -36,6 +36,14 @@ impl Keys {
         self.bearer_of(headers, Shape::OpenAi)
     }
 
+    /// Finds out who asks, as the clients of this shape show it.
+    pub(crate) fn check_as(&self, shape: Shape, headers: &HeaderMap) -> Result<Caller, ApiError> {
+        match shape {
+            Shape::OpenAi => self.check(headers),
+            Shape::Anthropic => self.check_either(headers),
+        }
+    }
+
     /// Finds out who asks, by `x-api-key` as Anthropic's clients send it, or as
     /// [`Keys::check`] does. Some send both, and mean either.
     pub(crate) fn check_either(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {

@@ -22,7 +22,7 @@ use crate::faults::Fault;
 use crate::feedback::Feedback;
 use crate::live::Live;
 use crate::panics::caught;
-use crate::question::{Question, ask, caller};
+use crate::question::{Question, ask};
 use crate::rate::tell_rate;
 use crate::service::refuse;
 use crate::shape::Shape;
@@ -48,7 +48,7 @@ async fn answer<A: Api>(
     request: Request<Incoming>,
     record: RequestRecord,
 ) -> Response {
-    let caller = match caller::<A>(&live, request.headers()) {
+    let caller = match live.keys.check_as(A::SHAPE, request.headers()) {
         Ok(caller) => caller,
         Err(error) => return refused::<A>(record, &error),
     };

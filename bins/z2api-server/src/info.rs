@@ -2,9 +2,11 @@
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use z2api_observability::now;
+use z2api_wire::anthropic::models as anthropic;
 use z2api_wire::openai::models::{Model, ModelList};
 
 use crate::app::App;
@@ -12,6 +14,7 @@ use crate::auth::shows;
 use crate::body::{Response, json, json_bytes};
 use crate::error::ApiError;
 use crate::live::Live;
+use crate::shape::Shape;
 use crate::status::Status;
 
 #[derive(Serialize)]
@@ -125,23 +128,38 @@ pub(crate) fn metrics(app: &App, live: &Live, headers: &HeaderMap) -> Result<Res
 }
 
 /// `GET /v1/models`: those that the caller may ask.
-pub(crate) fn models(live: &Live, headers: &HeaderMap) -> Result<Response, ApiError> {
-    let caller = live.keys.check(headers)?;
+pub(crate) fn models(live: &Live, headers: &HeaderMap, shape: Shape) -> Result<Response, ApiError> {
+    let caller = live.keys.check_as(shape, headers)?;
     let allowed = live.models.iter().filter(|model| caller.may_ask(&model.name));
-    let data = allowed.map(shown).collect();
-    Ok(json(StatusCode::OK, &ModelList { object: "list", data }))
+    Ok(match shape {
+        Shape::OpenAi => {
+            json(StatusCode::OK, &ModelList { object: "list", data: allowed.map(shown).collect() })
+        }
+        Shape::Anthropic => {
+            let data = allowed.map(shown_to_anthropics).collect();
+            json(StatusCode::OK, &anthropic::ModelList::of(data))
+        }
+    })
 }
 
 /// `GET /v1/models/{id}`.
-pub(crate) fn model(live: &Live, headers: &HeaderMap, name: &str) -> Result<Response, ApiError> {
-    let caller = live.keys.check(headers)?;
+pub(crate) fn model(
+    live: &Live,
+    headers: &HeaderMap,
+    shape: Shape,
+    name: &str,
+) -> Result<Response, ApiError> {
+    let caller = live.keys.check_as(shape, headers)?;
     // Clients encode the slash that a name may have.
     let name = percent_decode_str(name).decode_utf8_lossy();
     let model = live.models.get(&name).ok_or_else(|| ApiError::unknown_model(&name))?;
     if !caller.may_ask(&model.name) {
         return Err(ApiError::model_not_allowed());
     }
-    Ok(json(StatusCode::OK, &shown(model)))
+    Ok(match shape {
+        Shape::OpenAi => json(StatusCode::OK, &shown(model)),
+        Shape::Anthropic => json(StatusCode::OK, &shown_to_anthropics(model)),
+    })
 }
 
 fn shown(model: &z2api_stream_transform::Model) -> Model<'_> {
@@ -149,6 +167,19 @@ fn shown(model: &z2api_stream_transform::Model) -> Model<'_> {
         context_length: model.context_length,
         max_output_tokens: model.max_output,
         ..Model::new(&model.name, model.created)
+    }
+}
+
+fn shown_to_anthropics(model: &z2api_stream_transform::Model) -> anthropic::Model<'_> {
+    let created = i64::try_from(model.created).ok().and_then(|at| Timestamp::from_second(at).ok());
+    anthropic::Model {
+        kind: "model",
+        id: &model.name,
+        display_name: &model.name,
+        created_at: created.unwrap_or(Timestamp::UNIX_EPOCH).to_string(),
+        lifecycle: "active",
+        max_input_tokens: model.context_length,
+        max_tokens: model.max_output,
     }
 }
 

@@ -23,7 +23,6 @@ use crate::intake;
 use crate::live::Live;
 use crate::memory::Lease;
 use crate::service::user_agent;
-use crate::shape::Shape;
 use crate::tee::MAX_KEPT;
 
 /// A request that has been read and understood.
@@ -41,14 +40,6 @@ pub(crate) struct Question<A> {
     pub(crate) lease: Lease,
     /// Bytes of the body.
     pub(crate) size: usize,
-}
-
-/// Who asks, by the key as the API has it.
-pub(crate) fn caller<A: Api>(live: &Live, headers: &HeaderMap) -> Result<Caller, ApiError> {
-    match A::SHAPE {
-        Shape::Anthropic => live.keys.check_either(headers),
-        Shape::OpenAi => live.keys.check(headers),
-    }
 }
 
 /// Everything else before the request may cost something: whether there is room, and what is

@@ -127,9 +127,11 @@ async fn answer(
             either(record, shape, info::metrics(app, &live, request.headers()))
         }
         Route::Dashboard(page) if get => page.answer(app, &live, request.headers(), record),
-        Route::Models if get => either(record, shape, info::models(&live, request.headers())),
+        Route::Models if get => {
+            either(record, shape, info::models(&live, request.headers(), shape))
+        }
         Route::Model(name) if get => {
-            either(record, shape, info::model(&live, request.headers(), name))
+            either(record, shape, info::model(&live, request.headers(), shape, name))
         }
         Route::NotOffered(what) => refuse(record, &ApiError::not_offered(what), shape),
         Route::Chat

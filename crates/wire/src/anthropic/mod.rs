@@ -2,4 +2,5 @@
 //! the version `2023-06-01`.
 
 pub mod error;
+pub mod models;
 pub mod request;
