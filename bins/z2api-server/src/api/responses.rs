@@ -36,10 +36,7 @@ impl Api for Responses {
     type Encoder = ResponseEvents;
     const ID_PREFIX: &'static str = "resp_";
 
-    fn read(
-        mut request: ResponsesRequest,
-        asker: &Asker<'_>,
-    ) -> Result<(ChatRequest, Self), ApiError> {
+    fn read(request: ResponsesRequest, asker: &Asker<'_>) -> Result<(ChatRequest, Self), ApiError> {
         let owner = asker.caller.digest();
         let earlier = match &request.previous_response_id {
             None => Vec::new(),
@@ -48,10 +45,10 @@ impl Api for Responses {
                 kept.conversation.clone()
             }
         };
-        let Asked { chat, conversation } = chat_request(&mut request, earlier)?;
         let wanted = request.store.unwrap_or(true);
+        let Asked { chat, conversation, frame } = chat_request(request, earlier)?;
         let keep = wanted.then(|| Keep { store: asker.store.clone(), owner, conversation });
-        Ok((chat, Self { frame: Frame::new(request), keep }))
+        Ok((chat, Self { frame, keep }))
     }
 
     /// Thinking has items of its own, or is left out.
@@ -76,7 +73,8 @@ impl Api for Responses {
     }
 
     fn whole(self, answer: Folded<'_>, id: &AnswerId) -> Result<Vec<u8>, ApiError> {
-        let json = response(&self.frame.named(id), answer);
+        let json =
+            response(&self.frame.named(id), answer).map_err(|error| ApiError::from(&error))?;
         if let Some(keep) = self.keep {
             keep.keep(id.id.clone(), answer, &json);
         }

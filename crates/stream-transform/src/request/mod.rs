@@ -8,6 +8,8 @@ mod messages;
 mod options;
 mod tools;
 
+use std::collections::HashSet;
+
 use z2api_wire::chat::Chat;
 use z2api_wire::event::Dialect;
 use z2api_wire::json::Unreadable;
@@ -113,7 +115,9 @@ pub fn chat_of(
     let names = std::mem::take(&mut request.names);
     let understood = understand(request, models, server);
     let mut understood = understood.map_err(|error| error.renamed(&names))?;
-    understood.ignored.iter_mut().for_each(|name| *name = names.field(name));
+    let (ignored, mut told) = (&mut understood.ignored, HashSet::new());
+    ignored.iter_mut().for_each(|name| *name = names.field(name));
+    ignored.retain(|name| told.insert(*name));
     Ok(understood)
 }
 

@@ -1,49 +1,60 @@
 //! The items of a conversation in the Responses API, as messages of Chat Completions.
 
+use z2api_wire::names::Origin;
 use z2api_wire::openai::request::{Content, ImageUrl, Message, Part, Role};
 use z2api_wire::openai::responses::{self as responses, Item, Parts};
 
-use crate::as_chat::{self, Call, json, need, outcome, said};
+use super::custom::Arguments;
+use super::names::{OwnName, ToolNames};
+use super::opaque::{self, Opaque};
+use crate::as_chat::{self, Call, Turns, json, need, outcome, said};
 use crate::fold::Folded;
-use crate::request::{RequestError, unsupported};
+use crate::request::{RequestError, invalid, unsupported};
 
-/// Adds the messages of `items`.
+/// Adds the messages of `items`. `dropped` gets the names of what was left out.
 ///
 /// Thinking, text and calls that follow one another are one turn of the assistant's.
-pub(super) fn add_items(items: Vec<Item>, messages: &mut Vec<Message>) -> Result<(), RequestError> {
-    let (mut turn, mut images) = (Turn::default(), Vec::new());
+pub(super) fn add_items(
+    items: Vec<Item>,
+    names: &ToolNames,
+    turns: &mut Turns,
+    dropped: &mut Vec<&'static str>,
+) -> Result<(), RequestError> {
+    let (mut turn, mut images) = (Turn::default(), Gathered::default());
     for (at, item) in items.into_iter().enumerate() {
         let place = format!("input[{at}]");
         let kind = item.kind.clone().unwrap_or_else(|| "message".to_owned());
-        if kind != "function_call_output" {
-            say_images(&mut images, messages);
+        if !kind.ends_with("_call_output") {
+            images.say(turns);
         }
         match kind.as_str() {
             "message" if item.role == Some(responses::Role::Assistant) => {
                 if turn.has_content() {
-                    turn.end(messages);
+                    turn.end(turns);
                 }
-                turn.parts = parts(need(item.content, &place, "content")?, &place)?;
+                turn.at(&place);
+                turn.said = parts(need(item.content, &place, "content")?, &place, "content")?;
             }
             "message" => {
-                turn.end(messages);
-                messages.push(message(item, &place)?);
+                turn.end(turns);
+                let (message, origin) = message(item, place)?;
+                turns.push(message, origin);
             }
             "reasoning" => {
-                if !turn.is_only_thinking() {
-                    turn.end(messages);
+                if turn.has_content() {
+                    turn.end(turns);
                 }
-                turn.think(item);
+                turn.at(&place);
+                turn.think(item, &place, dropped)?;
             }
-            "function_call" => {
-                let id = need(item.call_id, &place, "call_id")?;
-                let name = need(item.name, &place, "name")?;
-                let arguments = need(item.arguments, &place, "arguments")?;
-                turn.calls.push(Call::new(id, name, arguments));
+            "function_call" | "custom_tool_call" => {
+                turn.at(&place);
+                turn.calls.push(call(item, &place, names)?);
+                turn.call_places.push(place);
             }
-            "function_call_output" => {
-                turn.end(messages);
-                add_output(item, &place, messages, &mut images)?;
+            "function_call_output" | "custom_tool_call_output" => {
+                turn.end(turns);
+                add_output(item, place, turns, &mut images)?;
             }
             "item_reference" => {
                 return unsupported(&place, "no items are kept; send the item itself");
@@ -51,8 +62,8 @@ pub(super) fn add_items(items: Vec<Item>, messages: &mut Vec<Message>) -> Result
             _ => return unsupported(&place, "items of this type mean nothing to the upstream"),
         }
     }
-    turn.end(messages);
-    say_images(&mut images, messages);
+    turn.end(turns);
+    images.say(turns);
     Ok(())
 }
 
@@ -72,105 +83,171 @@ pub fn answer_turn(answer: Folded<'_>) -> Message {
     }
 }
 
+/// Parts of what is said, and where each stands.
+#[derive(Debug, Default)]
+struct Gathered {
+    parts: Vec<Part>,
+    places: Vec<String>,
+}
+
+impl Gathered {
+    fn push(&mut self, part: Part, place: String) {
+        self.parts.push(part);
+        self.places.push(place);
+    }
+
+    /// Says the images that functions gave, as the user's. They follow the last of the outcomes,
+    /// since outcomes must stand together and hold text only.
+    fn say(&mut self, turns: &mut Turns) {
+        let Self { parts, places } = std::mem::take(self);
+        if let Some(first) = places.first() {
+            let origin = Origin { place: first.clone(), parts: places, calls: Vec::new() };
+            turns.push(said(Role::User, Content::Parts(parts)), origin);
+        }
+    }
+}
+
 /// A turn of the assistant's that is being put together.
 #[derive(Debug, Default)]
 struct Turn {
+    /// Where it begins.
+    place: Option<String>,
     thinking: Vec<String>,
-    parts: Vec<Part>,
+    said: Gathered,
     calls: Vec<Call>,
+    call_places: Vec<String>,
 }
 
 impl Turn {
     fn has_content(&self) -> bool {
-        !self.parts.is_empty() || !self.calls.is_empty()
+        !self.said.parts.is_empty() || !self.calls.is_empty()
     }
 
-    fn is_only_thinking(&self) -> bool {
-        !self.has_content()
+    fn at(&mut self, place: &str) {
+        self.place.get_or_insert_with(|| place.to_owned());
     }
 
-    /// The text of a reasoning, or else its summary. One that is encrypted says nothing here.
-    fn think(&mut self, item: Item) {
+    /// What a reasoning holds for us, or else its text, or its summary.
+    fn think(
+        &mut self,
+        item: Item,
+        place: &str,
+        dropped: &mut Vec<&'static str>,
+    ) -> Result<(), RequestError> {
+        const FIELD: &str = "encrypted_content";
+        let opaque = item.encrypted_content.as_deref().filter(|text| !text.is_empty());
+        let is_foreign = match opaque.map(opaque::read) {
+            Some(Opaque::Thinking(text)) => {
+                self.thinking.push(text);
+                return Ok(());
+            }
+            Some(Opaque::Damaged) => {
+                let param = format!("{place}.{FIELD}");
+                return invalid(&param, format!("`{param}` is not as it was given."));
+            }
+            Some(Opaque::Foreign) => true,
+            None => false,
+        };
         let content = match item.content {
             Some(Parts::Text(text)) => vec![text],
             Some(Parts::List(parts)) => parts.into_iter().filter_map(|part| part.text).collect(),
             None => Vec::new(),
         };
         let summary = item.summary.into_iter().flatten().filter_map(|part| part.text);
-        if content.is_empty() {
-            self.thinking.extend(summary);
-        } else {
-            self.thinking.extend(content);
+        let told = if content.is_empty() { summary.collect() } else { content };
+        if told.is_empty() && is_foreign && !dropped.contains(&FIELD) {
+            dropped.push(FIELD);
         }
+        self.thinking.extend(told);
+        Ok(())
     }
 
-    fn end(&mut self, messages: &mut Vec<Message>) {
-        let Self { thinking, parts, calls } = std::mem::take(self);
-        if thinking.is_empty() && parts.is_empty() && calls.is_empty() {
+    fn end(&mut self, turns: &mut Turns) {
+        let Self { place, thinking, said, calls, call_places } = std::mem::take(self);
+        if thinking.is_empty() && said.parts.is_empty() && calls.is_empty() {
             return;
         }
-        messages.push(as_chat::turn(Role::Assistant, &thinking, parts, &calls));
+        let place = place.unwrap_or_default();
+        let origin = Origin { place, parts: said.places, calls: call_places };
+        turns.push(as_chat::turn(Role::Assistant, &thinking, said.parts, &calls), origin);
     }
 }
 
-fn message(item: Item, place: &str) -> Result<Message, RequestError> {
-    let role = match need(item.role, place, "role")? {
+/// A call, by the name that the upstream knows.
+fn call(item: Item, place: &str, names: &ToolNames) -> Result<Call, RequestError> {
+    let id = need(item.call_id, place, "call_id")?;
+    let name = need(item.name, place, "name")?;
+    let name = names.upstream(&OwnName { namespace: item.namespace, name });
+    let arguments = if item.kind.as_deref() == Some("custom_tool_call") {
+        let input = need(item.input, place, "input")?;
+        json(&Arguments { input: &input }).get().to_owned()
+    } else {
+        need(item.arguments, place, "arguments")?
+    };
+    Ok(Call::new(id, name, arguments))
+}
+
+fn message(item: Item, place: String) -> Result<(Message, Origin), RequestError> {
+    let role = match need(item.role, &place, "role")? {
         responses::Role::User => Role::User,
         responses::Role::Assistant => Role::Assistant,
         responses::Role::System => Role::System,
         responses::Role::Developer => Role::Developer,
     };
-    let content = match need(item.content, place, "content")? {
+    let mut origin = Origin::at(place);
+    let content = match need(item.content, &origin.place, "content")? {
         Parts::Text(text) => Content::Text(text),
-        list @ Parts::List(_) => Content::Parts(parts(list, place)?),
+        list @ Parts::List(_) => {
+            let Gathered { parts, places } = parts(list, &origin.place, "content")?;
+            origin.parts = places;
+            Content::Parts(parts)
+        }
     };
-    Ok(said(role, content))
+    Ok((said(role, content), origin))
 }
 
-/// A tool's message holds text only: images that functions gave follow the last of their outcomes as
-/// the user's, since outcomes must stand together.
 fn add_output(
     item: Item,
-    place: &str,
-    messages: &mut Vec<Message>,
-    images: &mut Vec<Part>,
+    place: String,
+    turns: &mut Turns,
+    images: &mut Gathered,
 ) -> Result<(), RequestError> {
-    let id = need(item.call_id, place, "call_id")?;
+    let id = need(item.call_id, &place, "call_id")?;
     let mut texts = Vec::new();
-    for part in parts(need(item.output, place, "output")?, place)? {
+    let Gathered { parts, places } = parts(need(item.output, &place, "output")?, &place, "output")?;
+    for (part, place) in parts.into_iter().zip(places) {
         match part {
             Part::Text { text } => texts.push(text),
-            other => images.push(other),
+            other => images.push(other, place),
         }
     }
-    messages.push(outcome(id, texts.join("\n")));
+    turns.push(outcome(id, texts.join("\n")), Origin::at(place));
     Ok(())
 }
 
-fn say_images(images: &mut Vec<Part>, messages: &mut Vec<Message>) {
-    if !images.is_empty() {
-        messages.push(said(Role::User, Content::Parts(std::mem::take(images))));
-    }
-}
-
-fn parts(parts: Parts, place: &str) -> Result<Vec<Part>, RequestError> {
-    let list = match parts {
-        Parts::Text(text) => return Ok(vec![Part::Text { text }]),
+fn parts(given: Parts, place: &str, field: &str) -> Result<Gathered, RequestError> {
+    let mut gathered = Gathered::default();
+    let list = match given {
+        Parts::Text(text) => {
+            gathered.push(Part::Text { text }, format!("{place}.{field}"));
+            return Ok(gathered);
+        }
         Parts::List(list) => list,
     };
-    let part = |(at, part): (usize, responses::Part)| {
-        let place = format!("{place}.content[{at}]");
-        match part.kind.as_str() {
+    for (at, part) in list.into_iter().enumerate() {
+        let place = format!("{place}.{field}[{at}]");
+        let part = match part.kind.as_str() {
             "input_text" | "output_text" | "text" => {
-                Ok(Part::Text { text: need(part.text, &place, "text")? })
+                Part::Text { text: need(part.text, &place, "text")? }
             }
-            "refusal" => Ok(Part::Refusal { refusal: need(part.refusal, &place, "refusal")? }),
+            "refusal" => Part::Refusal { refusal: need(part.refusal, &place, "refusal")? },
             "input_image" => {
                 let url = need(part.image_url, &place, "image_url")?;
-                Ok(Part::ImageUrl { image_url: ImageUrl { url, detail: part.detail } })
+                Part::ImageUrl { image_url: ImageUrl { url, detail: part.detail } }
             }
-            _ => unsupported(&place, "parts of this type mean nothing to the upstream"),
-        }
-    };
-    list.into_iter().enumerate().map(part).collect()
+            _ => return unsupported(&place, "parts of this type mean nothing to the upstream"),
+        };
+        gathered.push(part, place);
+    }
+    Ok(gathered)
 }

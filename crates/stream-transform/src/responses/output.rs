@@ -1,83 +1,13 @@
-//! A response object and the items of its output.
+//! A response object.
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 use z2api_wire::event::{FinishReason, Usage};
-use z2api_wire::openai::responses::{Reasoning, ResponsesRequest, Tool};
 
-use crate::fold::{Folded, FoldedCall};
-use crate::sink::{Annotation, AnswerId};
-
-/// What a response repeats of its request.
-#[derive(Debug, Serialize)]
-pub struct Frame {
-    #[serde(skip)]
-    id: AnswerId,
-    instructions: Option<String>,
-    max_output_tokens: Option<u64>,
-    metadata: Option<Box<RawValue>>,
-    parallel_tool_calls: bool,
-    previous_response_id: Option<String>,
-    reasoning: Reasoning,
-    store: bool,
-    temperature: Option<f64>,
-    text: Text,
-    tool_choice: Box<RawValue>,
-    tools: Vec<Tool>,
-    top_p: Option<f64>,
-    truncation: &'static str,
-    user: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Text {
-    format: Box<RawValue>,
-}
-
-impl Frame {
-    /// Takes from the request what its response repeats.
-    pub fn new(request: ResponsesRequest) -> Self {
-        let raw = |json: &str| RawValue::from_string(json.to_owned()).expect("it is JSON");
-        let reasoning = Reasoning { effort: None, summary: None };
-        let format = request.text.and_then(|text| text.format);
-        Self {
-            id: AnswerId { id: String::new(), created: 0, model: request.model },
-            instructions: request.instructions,
-            max_output_tokens: request.max_output_tokens,
-            metadata: Some(request.metadata.unwrap_or_else(|| raw("{}"))),
-            parallel_tool_calls: request.parallel_tool_calls.unwrap_or(true),
-            previous_response_id: request.previous_response_id,
-            reasoning: request.reasoning.unwrap_or(reasoning),
-            store: request.store.unwrap_or(true),
-            temperature: request.temperature,
-            text: Text { format: format.unwrap_or_else(|| raw(r#"{"type":"text"}"#)) },
-            tool_choice: request.tool_choice.unwrap_or_else(|| raw(r#""auto""#)),
-            tools: request.tools.unwrap_or_default(),
-            top_p: request.top_p,
-            truncation: "disabled",
-            user: request.user,
-        }
-    }
-
-    /// Names the response.
-    #[must_use]
-    pub fn named(mut self, id: &AnswerId) -> Self {
-        self.id = id.clone();
-        self
-    }
-
-    /// Whether the thinking is told as a summary, since the client asked for one; otherwise it is
-    /// told as what it is, the model's own words.
-    pub(super) fn summarizes(&self) -> bool {
-        self.reasoning.summary.as_deref().is_some_and(|kind| kind != "none")
-    }
-
-    /// An id for an item of the output.
-    pub(super) fn item_id(&self, prefix: &str, at: usize) -> String {
-        let random = self.id.id.rsplit('_').next().unwrap_or_default();
-        format!("{prefix}_{random}{at:02x}")
-    }
-}
+use super::frame::Frame;
+use super::item::{Called, Item, Part, free_text};
+use super::names::Form;
+use crate::fold::Folded;
+use crate::sink::Unsayable;
 
 /// A response as it stands.
 #[derive(Debug, Serialize)]
@@ -167,13 +97,13 @@ impl From<&Usage> for Tokens {
 impl<'a> Response<'a> {
     pub(super) fn in_progress(frame: &'a Frame, output: &'a [Item]) -> Self {
         Self {
-            id: &frame.id.id,
+            id: &frame.id().id,
             object: "response",
-            created_at: frame.id.created,
+            created_at: frame.id().created,
             status: Status::InProgress,
             error: None,
             incomplete_details: None,
-            model: &frame.id.model,
+            model: &frame.id().model,
             output,
             usage: None,
             frame,
@@ -215,139 +145,36 @@ impl<'a> Response<'a> {
     }
 }
 
-/// An item of the output.
-#[derive(Debug, Clone, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Item {
-    Reasoning {
-        id: String,
-        summary: Vec<Part>,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        content: Vec<Part>,
-        status: Status,
-    },
-    Message {
-        id: String,
-        role: &'static str,
-        content: Vec<Part>,
-        status: Status,
-    },
-    FunctionCall {
-        id: String,
-        call_id: String,
-        name: String,
-        arguments: String,
-        status: Status,
-    },
-}
-
-/// A part of an item.
-#[derive(Debug, Clone, Serialize)]
-#[serde(tag = "type")]
-pub(super) enum Part {
-    #[serde(rename = "summary_text")]
-    Summary { text: String },
-    #[serde(rename = "reasoning_text")]
-    Reasoning { text: String },
-    #[serde(rename = "output_text")]
-    Output { text: String, annotations: Vec<Citation>, logprobs: [(); 0] },
-}
-
-/// A page that the text rests on.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Citation {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    url: String,
-    title: String,
-    start_index: usize,
-    end_index: usize,
-}
-
-impl From<&Annotation> for Citation {
-    fn from(annotation: &Annotation) -> Self {
-        Self {
-            kind: "url_citation",
-            url: annotation.url.clone(),
-            title: annotation.title.clone(),
-            start_index: annotation.range.start,
-            end_index: annotation.range.end,
-        }
-    }
-}
-
-impl Item {
-    pub(super) fn reasoning(id: String, text: String, as_summary: bool, status: Status) -> Self {
-        let none = text.is_empty();
-        let (summary, content) = match (none, as_summary) {
-            (true, _) => (Vec::new(), Vec::new()),
-            (false, true) => (vec![Part::Summary { text }], Vec::new()),
-            (false, false) => (Vec::new(), vec![Part::Reasoning { text }]),
-        };
-        Self::Reasoning { id, summary, content, status }
-    }
-
-    pub(super) fn message(id: String, content: Vec<Part>, status: Status) -> Self {
-        Self::Message { id, role: "assistant", content, status }
-    }
-}
-
-impl Item {
-    fn set_status(&mut self, new: Status) {
-        match self {
-            Self::Reasoning { status, .. }
-            | Self::Message { status, .. }
-            | Self::FunctionCall { status, .. } => *status = new,
-        }
-    }
-
-    /// The text of a message.
-    pub(super) fn text_mut(&mut self) -> Option<&mut Part> {
-        match self {
-            Self::Message { content, .. } => content.last_mut(),
-            Self::Reasoning { .. } | Self::FunctionCall { .. } => None,
-        }
-    }
-}
-
-impl Part {
-    pub(super) fn annotate(&mut self, added: &[Annotation]) {
-        match self {
-            Self::Output { annotations, .. } => {
-                *annotations = added.iter().map(Citation::from).collect();
-            }
-            Self::Summary { .. } | Self::Reasoning { .. } => {}
-        }
-    }
-}
-
-/// The text of a message.
-pub(super) fn output_text(text: String, annotations: &[Annotation]) -> Part {
-    let annotations = annotations.iter().map(Citation::from).collect();
-    Part::Output { text, annotations, logprobs: [] }
-}
-
 /// The JSON of the response with this answer.
-pub fn response(frame: &Frame, answer: Folded<'_>) -> Vec<u8> {
+///
+/// # Errors
+/// [`Unsayable::BadArguments`], if a custom tool was called with something else than text.
+pub fn response(frame: &Frame, answer: Folded<'_>) -> Result<Vec<u8>, Unsayable> {
     let mut output: Vec<Item> = Vec::new();
     let done = Status::Completed;
     if !answer.reasoning.is_empty() {
         let (id, text) = (frame.item_id("rs", 0), answer.reasoning.to_owned());
-        output.push(Item::reasoning(id, text, frame.summarizes(), done));
+        output.push(Item::reasoning(frame, id, text, done));
     }
     if !answer.content.is_empty() || (answer.tool_calls.is_empty() && output.is_empty()) {
-        let part = output_text(answer.content.to_owned(), answer.annotations);
+        let part = Part::output_text(answer.content.to_owned(), answer.annotations);
         let id = frame.item_id("msg", output.len());
         output.push(Item::message(id, vec![part], done));
     }
-    for call in answer.tool_calls {
-        let FoldedCall { id, name, arguments, .. } = call.clone();
-        let item_id = frame.item_id("fc", output.len());
-        output.push(Item::FunctionCall { id: item_id, call_id: id, name, arguments, status: done });
+    for (at, call) in answer.tool_calls.iter().enumerate() {
+        let called = Called::new(frame, &call.id, &call.name);
+        let is_last = at + 1 == answer.tool_calls.len();
+        let torn = is_last && Status::of_last(answer.finish_reason) == Status::Incomplete;
+        let text = match called.form {
+            Form::Function => call.arguments.clone(),
+            Form::Custom => free_text(&called, &call.arguments, torn)?,
+        };
+        let id = frame.item_id(called.prefix(), output.len());
+        output.push(Item::call(id, called, text, done));
     }
     if let Some(last) = output.last_mut() {
         last.set_status(Status::of_last(answer.finish_reason));
     }
     let response = Response::ended(frame, &output, answer.finish_reason, answer.usage);
-    serde_json::to_vec(&response).expect("a response is JSON")
+    Ok(serde_json::to_vec(&response).expect("a response is JSON"))
 }

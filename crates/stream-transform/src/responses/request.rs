@@ -4,12 +4,29 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use z2api_wire::json::{self, Object};
+use z2api_wire::names::{Names, Origin};
 use z2api_wire::openai::request::{ChatRequest, Content, Message, Role};
-use z2api_wire::openai::responses::{Input, ResponsesRequest, TextOptions, Tool};
+use z2api_wire::openai::responses::{Input, ResponsesRequest, TextFormat};
 
+use super::choice::Choice;
+use super::frame::Frame;
+use super::hints;
 use super::items::add_items;
-use crate::as_chat::{OfFunction, Offered, json, need, no_such_tool, said, switched};
+use super::tools::{Tools, tools};
+use crate::as_chat::{Turns, json, need, said, switched};
 use crate::request::{RequestError, invalid, unsupported};
+
+/// Chat's fields, and this API's.
+const FIELDS: &[(&str, &str)] = &[
+    ("max_tokens", "max_output_tokens"),
+    ("messages", "input"),
+    ("reasoning_effort", "reasoning.effort"),
+    ("response_format.json_schema", "text.format"),
+    ("response_format", "text.format"),
+    ("thinking", "reasoning.effort"),
+    ("verbosity", "text.verbosity"),
+];
 
 /// A request, understood.
 #[derive(Debug)]
@@ -18,6 +35,8 @@ pub struct Asked {
     pub chat: ChatRequest,
     /// The conversation up to here, without instructions: what a later request goes on from.
     pub conversation: Vec<Message>,
+    /// What the response is written in.
+    pub frame: Frame,
 }
 
 /// Writes the request in the words of Chat Completions. `earlier` is the conversation that it goes
@@ -26,40 +45,54 @@ pub struct Asked {
 /// # Errors
 /// [`RequestError`], which names the place by the fields of the Responses API.
 pub fn chat_request(
-    request: &mut ResponsesRequest,
+    mut request: ResponsesRequest,
     earlier: Vec<Message>,
 ) -> Result<Asked, RequestError> {
-    check(request)?;
-    let mut conversation = earlier;
+    check(&request)?;
+    let choice = request.tool_choice.as_deref().map(Choice::read).transpose()?;
+    let Tools { functions, names, mut dropped } = tools(request.tools.as_deref(), choice.as_ref())?;
+    dropped.extend(hints::dropped(&request)?);
+    let origins = earlier.iter().map(|_| Origin::at("previous_response_id")).collect();
+    let mut turns = Turns { messages: earlier, origins };
     match request.input.take() {
         None => return invalid("input", "`input` is missing.".to_owned()),
-        Some(Input::Text(text)) => conversation.push(Message::user(text)),
-        Some(Input::Items(items)) => add_items(items, &mut conversation)?,
+        Some(Input::Text(text)) => turns.push(Message::user(text), Origin::at("input")),
+        Some(Input::Items(items)) => add_items(items, &names, &mut turns, &mut dropped)?,
     }
-    let instructions = request.instructions.clone();
-    let instructions = instructions.map(|text| said(Role::System, Content::Text(text)));
+    let Turns { messages: conversation, mut origins } = turns;
+    let mut messages = conversation.clone();
+    if let Some(text) = request.instructions.clone() {
+        messages.insert(0, said(Role::System, Content::Text(text)));
+        origins.insert(0, Origin::at("instructions"));
+    }
     let effort = request.reasoning.as_ref().and_then(|asked| asked.effort.clone());
-    let mut dropped = Vec::new();
-    let format = request.text.as_ref().and_then(|TextOptions { format }| format.as_deref());
+    let text = request.text.as_ref();
+    let format = text.and_then(|text| text.format.as_deref());
     let chat = ChatRequest {
         model: request.model.clone(),
-        messages: instructions.into_iter().chain(conversation.iter().cloned()).collect(),
+        messages,
         stream: request.stream,
         temperature: request.temperature,
         top_p: request.top_p,
         max_tokens: request.max_output_tokens,
-        tools: tools(request.tools.as_deref().unwrap_or_default(), &mut dropped)?,
-        tool_choice: request.tool_choice.as_deref().map(tool_choice),
+        tools: functions,
+        tool_choice: choice.map(|choice| choice.in_chat(&names)).transpose()?,
         response_format: format.map(response_format).transpose()?,
         // An effort switches the thinking of a model that can do either.
         thinking: effort.as_ref().map(|word| switched(word != "none")),
         reasoning_effort: effort,
+        verbosity: text.and_then(|text| text.verbosity.clone()),
         user: request.user.clone(),
+        safety_identifier: request.safety_identifier.clone(),
+        service_tier: request.service_tier.clone(),
+        prompt_cache_key: request.prompt_cache_key.clone(),
+        prompt_cache_retention: request.prompt_cache_retention.clone(),
         parallel_tool_calls: request.parallel_tool_calls,
         dropped,
+        names: Names { fields: FIELDS, origins, ..Names::default() },
         ..ChatRequest::default()
     };
-    Ok(Asked { chat, conversation })
+    Ok(Asked { chat, conversation, frame: Frame::new(request, names) })
 }
 
 fn check(request: &ResponsesRequest) -> Result<(), RequestError> {
@@ -76,63 +109,39 @@ fn check(request: &ResponsesRequest) -> Result<(), RequestError> {
     if request.top_logprobs.unwrap_or(0) > 0 {
         return unsupported("top_logprobs", "the upstream does not tell them; leave it out");
     }
+    if request.moderation.is_some() {
+        return unsupported("moderation", "nothing is judged here; leave it out");
+    }
     Ok(())
-}
-
-fn tools(
-    tools: &[Tool],
-    dropped: &mut Vec<&'static str>,
-) -> Result<Option<Box<RawValue>>, RequestError> {
-    let mut functions = Vec::with_capacity(tools.len());
-    for (at, tool) in tools.iter().enumerate() {
-        let place = format!("tools[{at}]");
-        match (tool.kind.as_str(), &tool.name) {
-            ("function", name) => functions.push(OfFunction::new(Offered {
-                name: need(name.as_deref(), &place, "name")?,
-                description: tool.description.as_deref(),
-                parameters: tool.parameters.as_deref(),
-                strict: None,
-            })),
-            // What is only offered beside the rest may be missing: Codex always sends both.
-            ("web_search", _) if tool.external_web_access == Some(false) => {
-                dropped.push("tools.web_search");
-            }
-            ("namespace", _) => dropped.push("tools.namespace"),
-            ("web_search" | "web_search_preview", _) => {
-                let why = "to search the web, ask a model with -Search in its name";
-                return unsupported(&place, why);
-            }
-            (kind, _) => return no_such_tool(&place, kind, ""),
-        }
-    }
-    Ok((!functions.is_empty()).then(|| json(&functions)))
-}
-
-/// A word stays; `{"type": "function", "name": …}` gets the shape of Chat Completions.
-fn tool_choice(choice: &RawValue) -> Box<RawValue> {
-    #[derive(serde::Deserialize, Serialize)]
-    struct Named {
-        name: String,
-    }
-    match serde_json::from_str::<Named>(choice.get()) {
-        Ok(function) => json(&OfFunction::new(function)),
-        Err(_) => choice.to_owned(),
-    }
 }
 
 /// The same forms, but for where a schema stands.
 fn response_format(format: &RawValue) -> Result<Box<RawValue>, RequestError> {
-    #[derive(serde::Deserialize)]
-    struct Kind {
+    const PARAM: &str = "text.format";
+    #[derive(Serialize)]
+    struct Schema<'a> {
+        name: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
+        schema: &'a RawValue,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        strict: Option<bool>,
+    }
+    #[derive(Serialize)]
+    struct Format<'a> {
         #[serde(rename = "type")]
-        kind: String,
+        kind: &'static str,
+        json_schema: Schema<'a>,
     }
-    match serde_json::from_str::<Kind>(format.get()) {
-        Ok(Kind { kind }) if kind == "json_schema" => unsupported(
-            "text.format",
-            "the upstream follows no schema; ask for `json_object` and describe the form in words",
-        ),
-        Ok(_) => Ok(format.to_owned()),
-        Err(_) => invalid("text.format", "`text.format` must be an object with a type.".to_owned()),
+    let Object(read): Object<TextFormat<'_>> = json::read_part(format.get(), PARAM)?;
+    if read.kind != "json_schema" {
+        return Ok(format.to_owned());
     }
+    let json_schema = Schema {
+        name: need(read.name, PARAM, "name")?,
+        description: read.description,
+        schema: need(read.schema, PARAM, "schema")?,
+        strict: read.strict,
+    };
+    Ok(json(&Format { kind: "json_schema", json_schema }))
 }

@@ -4,6 +4,8 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::json::Object;
+
 /// The body of `POST /v1/responses`.
 #[derive(Debug, Deserialize)]
 pub struct ResponsesRequest {
@@ -25,8 +27,8 @@ pub struct ResponsesRequest {
     pub top_p: Option<f64>,
     /// The most tokens of the answer.
     pub max_output_tokens: Option<u64>,
-    /// The client's tools, and OpenAI's own.
-    pub tools: Option<Vec<Tool>>,
+    /// The client's tools, and OpenAI's own: an array of [`Tool`].
+    pub tools: Option<Box<RawValue>>,
     /// Which tool to call.
     pub tool_choice: Option<Box<RawValue>>,
     /// Whether several tools may be called at once.
@@ -47,6 +49,36 @@ pub struct ResponsesRequest {
     pub background: Option<bool>,
     /// How many likely tokens to tell.
     pub top_logprobs: Option<u32>,
+    /// What else to tell, such as `reasoning.encrypted_content`.
+    pub include: Option<Vec<String>>,
+    /// What becomes of a conversation that is too long.
+    pub truncation: Option<Truncation>,
+    /// The most calls of OpenAI's own tools.
+    pub max_tool_calls: Option<u64>,
+    /// How urgent it is.
+    pub service_tier: Option<String>,
+    /// The newer form of `user`.
+    pub safety_identifier: Option<String>,
+    /// Which requests begin alike.
+    pub prompt_cache_key: Option<String>,
+    /// How long to remember their beginning.
+    pub prompt_cache_retention: Option<String>,
+    /// The newer form of that.
+    pub prompt_cache_options: Option<IgnoredAny>,
+    /// Whether OpenAI is to shorten the conversation by itself.
+    pub context_management: Option<IgnoredAny>,
+    /// Whether OpenAI is to judge what is said.
+    pub moderation: Option<IgnoredAny>,
+}
+
+/// `truncation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Truncation {
+    /// The oldest items go.
+    Auto,
+    /// The request fails.
+    Disabled,
 }
 
 /// `input`.
@@ -60,50 +92,92 @@ pub enum Input {
 }
 
 /// `text`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct TextOptions {
     /// The form of the text.
     pub format: Option<Box<RawValue>>,
+    /// How long it should be.
+    pub verbosity: Option<String>,
+}
+
+/// A form of the text.
+#[derive(Debug, Deserialize)]
+pub struct TextFormat<'a> {
+    /// `text`, `json_object` or `json_schema`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What a schema is called.
+    pub name: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// The schema.
+    #[serde(borrow)]
+    pub schema: Option<&'a RawValue>,
+    /// Whether to follow it to the letter.
+    pub strict: Option<bool>,
 }
 
 /// `reasoning`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 pub struct Reasoning {
     /// How hard to think.
     pub effort: Option<String>,
     /// Whether, and how, to tell the thinking as a summary.
     pub summary: Option<String>,
+    /// The older name of that.
+    #[serde(skip_serializing)]
+    pub generate_summary: Option<String>,
+    /// Which turns' thinking the model is shown again.
+    #[serde(skip_serializing)]
+    pub context: Option<String>,
+    /// Which kind of thinking.
+    #[serde(skip_serializing)]
+    pub mode: Option<String>,
 }
 
 /// A tool.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-pub struct Tool {
-    /// `function` for a tool of the client's; otherwise one of OpenAI's own.
+#[derive(Debug, Deserialize)]
+pub struct Tool<'a> {
+    /// `function` or `custom` for a tool of the client's, `namespace` for several; otherwise one of
+    /// OpenAI's own.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The function's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The tool's name.
     pub name: Option<String>,
     /// What it is good for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// A schema of its arguments.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub parameters: Option<Box<RawValue>>,
-    /// Whether the arguments must follow the schema to the letter.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Of a function: a schema of its arguments.
+    #[serde(borrow)]
+    pub parameters: Option<&'a RawValue>,
+    /// Of a function: whether the arguments must follow the schema to the letter.
     pub strict: Option<bool>,
+    /// Of a custom tool: the form of its input.
+    pub format: Option<ToolFormat>,
+    /// Of a namespace: the tools in it.
+    #[serde(borrow)]
+    pub tools: Option<Vec<Object<Tool<'a>>>>,
     /// Of `web_search`: whether pages are fetched, or only an index of OpenAI's is asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub external_web_access: Option<bool>,
+}
+
+/// The form of a custom tool's input.
+#[derive(Debug, Deserialize)]
+pub struct ToolFormat {
+    /// `text`, or `grammar`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The language of the grammar.
+    pub syntax: Option<String>,
+    /// The grammar.
+    pub definition: Option<String>,
 }
 
 /// An item of the input: its kind, and the fields of whichever kind. Without a kind it is a
 /// message.
 #[derive(Debug, Deserialize)]
 pub struct Item {
-    /// `message`, `function_call`, `function_call_output`, `reasoning`, or a kind that is not known
-    /// here.
+    /// `message`, `reasoning`, `function_call` or `custom_tool_call` and their `_output`, or a kind
+    /// that is not known here.
     #[serde(rename = "type")]
     pub kind: Option<String>,
     /// Who speaks in a message.
@@ -112,12 +186,18 @@ pub struct Item {
     pub content: Option<Parts>,
     /// The summary of a reasoning.
     pub summary: Option<Vec<Part>>,
-    /// Which call a function's call or its outcome is.
+    /// A reasoning in a form that clients do not read.
+    pub encrypted_content: Option<String>,
+    /// Which call a tool's call or its outcome is.
     pub call_id: Option<String>,
-    /// The function that was called.
+    /// The tool that was called.
     pub name: Option<String>,
-    /// What it was called with: JSON text.
+    /// The namespace it is in.
+    pub namespace: Option<String>,
+    /// What a function was called with: JSON text.
     pub arguments: Option<String>,
+    /// What a custom tool was called with.
+    pub input: Option<String>,
     /// What it gave.
     pub output: Option<Parts>,
 }

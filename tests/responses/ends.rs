@@ -1,0 +1,62 @@
+//! Answers that are cut, and streams that break.
+
+use serde_json::{Value, json};
+use z2api_tests::{Gateway, KEY};
+use z2api_upstream_sim::Script;
+use z2api_wire::event::Dialect;
+
+use crate::{ask, gather, says, send};
+
+#[tokio::test]
+async fn an_item_that_was_cut_is_incomplete() {
+    let chunk = |delta: Value, finish: Option<&str>| {
+        json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}).to_string()
+    };
+    let call = json!({"content": "x", "tool_calls": [{"index": 0, "id": "c1",
+        "function": {"name": "look", "arguments": "{\"a\":"}}]});
+    let ends = [chunk(call, None), chunk(json!({}), Some("length")), "[DONE]".to_owned()];
+    let gateway = Gateway::start(Dialect::OpenAi, Script::events(ends)).await;
+    let streamed = gather(&ask(&gateway, json!({"stream": true})).await.events().await);
+    let whole = ask(&gateway, json!({})).await.json().await;
+    for response in [streamed, whole] {
+        let status = |at: usize| response["output"][at]["status"].clone();
+        assert_eq!([status(0), status(1)], ["completed", "incomplete"]);
+    }
+}
+
+/// Checks how the stream of a broken answer ends, and that it is a failure everywhere.
+async fn check_broken(script: Script, code: &str, kind: &str) {
+    let variables = [("MAX_RETRIES", "0"), ("STREAM_IDLE_TIMEOUT", "100")];
+    let gateway = Gateway::with(Dialect::OpenAi, script, &variables).await;
+    let response = gather(&ask(&gateway, json!({"stream": true})).await.events().await);
+    assert_eq!((&response["status"], &response["error"]["code"]), (&json!("failed"), &json!(code)));
+    assert_eq!(response["usage"], Value::Null);
+    let line = &gateway.lines("response", 1).await[0];
+    assert_eq!((&line["status_code"], &line["level"]), (&json!(200), &json!("ERROR")), "{line}");
+    assert!(line["error"].as_str().unwrap().contains(kind), "{line}");
+    let path = format!("/v1/responses/{}", response["id"].as_str().unwrap());
+    assert_eq!(send(&gateway, "GET", &path, KEY, b"").await.status, 404, "nothing broken is kept");
+}
+
+#[tokio::test]
+async fn a_broken_stream_says_what_broke_it_and_so_does_its_record() {
+    let half = || says(json!({"content": "half"}));
+    check_broken(half().cut_after(1), "upstream_disconnected", "upstream_disconnected").await;
+    check_broken(half().stall_after(1), "upstream_idle_timeout", "upstream_idle_timeout").await;
+    let chunk = |delta: Value| json!({"choices": [{"index": 0, "delta": delta}]}).to_string();
+    let piece = |index: u64, id: Value| {
+        let function = json!({"name": id.as_str().map(|_| "look"), "arguments": "{"});
+        chunk(json!({"tool_calls": [{"index": index, "id": id, "function": function}]}))
+    };
+    let pieces = [piece(0, json!("a")), piece(1, json!("b")), piece(0, Value::Null)];
+    let finish = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]});
+    let end = [finish.to_string(), "[DONE]".to_owned()];
+    let mixed = Script::events(pieces.into_iter().chain(end));
+    check_broken(mixed, "upstream_mixed_calls", "upstream_mixed_calls").await;
+    let refused = |code: &str| {
+        let error = json!({"error": {"code": code, "message": "no"}}).to_string();
+        Script::events([chunk(json!({"content": "half"})), error])
+    };
+    check_broken(refused("1302"), "rate_limit_exceeded", "upstream_rate_limited").await;
+    check_broken(refused("1261"), "context_length_exceeded", "context_length_exceeded").await;
+}

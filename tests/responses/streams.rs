@@ -1,0 +1,131 @@
+//! Every stream of `tests/streams`, as it is meant; and the order of the events.
+
+use serde_json::{Value, json};
+use z2api_stream_transform::ThinkMode;
+use z2api_tests::{Case, Ends, Gateway, cases};
+use z2api_upstream_sim::Script;
+use z2api_wire::event::Dialect;
+
+use crate::{ask, gather, of_kind, says, text_of};
+
+fn check_meaning(response: &Value, case: &Case, name: &str) {
+    let text = |kind| of_kind(response, kind).map(text_of).collect::<String>();
+    assert_eq!(text("reasoning"), case.reasoning(ThinkMode::Reasoning), "{name}");
+    assert_eq!(text("message"), case.content(ThinkMode::Reasoning).unwrap(), "{name}");
+    let calls: Vec<&Value> = of_kind(response, "function_call").collect();
+    assert_eq!(calls.len(), case.tool_calls.len(), "{name}");
+    for (call, meant) in calls.iter().zip(&case.tool_calls) {
+        assert_eq!((&call["call_id"], &call["name"]), (&json!(meant.id), &json!(meant.name)));
+        assert_eq!(call["arguments"], meant.arguments, "{name}");
+    }
+    let cited = of_kind(response, "message").last();
+    let cited = cited.map_or(&Value::Null, |item| &item["content"][0]["annotations"]);
+    assert_eq!(cited.as_array().map_or(0, Vec::len), case.sources.len(), "{name}");
+    match &case.usage {
+        None => assert_eq!(response["usage"], Value::Null, "{name}: never invented"),
+        Some(usage) => {
+            assert_eq!(response["usage"]["input_tokens"], usage["prompt_tokens"], "{name}");
+            assert_eq!(response["usage"]["output_tokens"], usage["completion_tokens"], "{name}");
+        }
+    }
+}
+
+async fn check(gateway: &Gateway, case: &Case, how: &str) {
+    let name = format!("{}, {how}", case.name);
+    let streamed = ask(gateway, json!({"stream": true})).await;
+    let whole = ask(gateway, json!({})).await;
+    if streamed.status != 200 {
+        assert!(!matches!(case.ends, Ends::Finish(_)), "{name}");
+        assert_eq!(streamed.status, whole.status, "{name}");
+        assert!(streamed.json().await["error"]["message"].is_string(), "{name}");
+        return;
+    }
+    let heard = gather(&streamed.events().await);
+    match &case.ends {
+        Ends::Finish(reason) => {
+            let (status, why) = match reason.as_str() {
+                "length" => ("incomplete", json!({"reason": "max_output_tokens"})),
+                "content_filter" => ("incomplete", json!({"reason": "content_filter"})),
+                _ => ("completed", Value::Null),
+            };
+            assert_eq!((&heard["status"], &heard["incomplete_details"]), (&json!(status), &why));
+            check_meaning(&heard, case, &name);
+            assert_eq!(without_names(whole.json().await), without_names(heard), "{name}");
+        }
+        Ends::Truncated | Ends::Error(_) => {
+            assert_eq!(heard["status"], "failed", "{name}");
+            assert!(heard["error"]["message"].is_string(), "{name}");
+            assert_eq!(whole.status, 502, "{name}: no part may look whole");
+        }
+    }
+}
+
+fn without_names(mut response: Value) -> Value {
+    response["id"].take();
+    response["created_at"].take();
+    for item in response["output"].as_array_mut().unwrap() {
+        item["id"].take();
+    }
+    response
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_stream_arrives_as_it_is_meant() {
+    for case in cases() {
+        let gateway = Gateway::with(case.dialect, Script::sse(""), &[("MAX_RETRIES", "0")]).await;
+        let script = Script::sse(case.bytes.clone());
+        gateway.sim.set_plan(script.clone());
+        check(&gateway, &case, "written at once").await;
+        gateway.sim.set_plan(script.clone().event_by_event());
+        check(&gateway, &case, "event by event").await;
+        gateway.sim.set_plan(script.pieces_of(1));
+        check(&gateway, &case, "a byte at a time").await;
+    }
+}
+
+#[tokio::test]
+async fn the_events_are_openais_in_their_order() {
+    let script = says(json!({"reasoning_content": "Hm.", "content": "Yes.",
+        "tool_calls": [{"index": 0, "id": "c1", "function": {"name": "look", "arguments": "{}"}}]}));
+    let gateway = Gateway::start(Dialect::OpenAi, script).await;
+    let kinds = async |fields: Value| -> Vec<String> {
+        let events = ask(&gateway, fields).await.events().await;
+        let kind = |event: &String| serde_json::from_str::<Value>(event).unwrap()["type"].clone();
+        events.iter().map(|e| kind(e).as_str().unwrap()["response.".len()..].to_owned()).collect()
+    };
+    let rest = [
+        "output_item.done",
+        "output_item.added",
+        "content_part.added",
+        "output_text.delta",
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+        "output_item.added",
+        "function_call_arguments.delta",
+        "function_call_arguments.done",
+        "output_item.done",
+        "completed",
+    ];
+    let raw = [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "content_part.added",
+        "reasoning_text.delta",
+        "reasoning_text.done",
+        "content_part.done",
+    ];
+    assert_eq!(kinds(json!({"stream": true})).await, [raw.as_slice(), &rest].concat());
+    let summary = [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "reasoning_summary_part.added",
+        "reasoning_summary_text.delta",
+        "reasoning_summary_text.done",
+        "reasoning_summary_part.done",
+    ];
+    let fields = json!({"stream": true, "reasoning": {"summary": "auto"}});
+    assert_eq!(kinds(fields).await, [summary.as_slice(), &rest].concat());
+}
