@@ -64,6 +64,13 @@ async fn what_cannot_be_honoured_is_refused_by_name() {
     check(json!({"conversation": "c"}), "conversation").await;
     check(json!({"prompt": {"id": "p"}}), "prompt").await;
     check(json!({"input": null}), "input").await;
+    check(json!({"input": 5}), "input").await;
+    check(json!({"input": ["x"]}), "input[0]").await;
+    check(json!({"input": [{"role": "user", "content": "x"}, {"role": "robot"}]}), "input[1].role")
+        .await;
+    let said = |part: Value| json!({"input": [{"role": "user", "content": [part]}]});
+    check(said(json!({"type": "input_text", "text": 5})), "input[0].content[0].text").await;
+    check(said(json!({"type": "input_file", "file_id": "f"})), "input[0].content[0]").await;
     check(json!({"tools": [{"type": "code_interpreter"}]}), "tools[0]").await;
     check(json!({"input": [{"type": "computer_call"}]}), "input[0]").await;
     check(json!({"input": [{"type": "function_call_output", "output": "x"}]}), "input[0].call_id")

@@ -93,6 +93,12 @@ fn pairs() -> [Vec<Pair>; 2] {
             json!({"model": "GLM-5.3", "reasoning": {"effort": "high"}}),
         ),
         ask(
+            json!({"model": "GLM-4.6V", "messages": [{"role": "user",
+                "content": [{"type": "file_url", "file_url": {"url": "https://example.org/a.pdf"}}]}]}),
+            json!({"model": "GLM-4.6V", "input": [{"role": "user",
+                "content": [{"type": "input_file", "file_url": "https://example.org/a.pdf"}]}]}),
+        ),
+        ask(
             json!({"model": "GLM-4.6V", "messages": [
                 {"role": "user", "content": [{"type": "text", "text": "Look."},
                     {"type": "image_url", "image_url": {"url": image, "detail": "low"}}]},

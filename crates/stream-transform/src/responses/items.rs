@@ -245,6 +245,10 @@ fn parts(given: Parts, place: &str, field: &str) -> Result<Gathered, RequestErro
                 let url = need(part.image_url, &place, "image_url")?;
                 Part::ImageUrl { image_url: ImageUrl { url, detail: part.detail } }
             }
+            "input_file" => match part.file_url {
+                Some(url) => Part::FileUrl { file_url: ImageUrl { url, detail: None } },
+                None => return unsupported(&place, "no files are kept; send its `file_url`"),
+            },
             _ => return unsupported(&place, "parts of this type mean nothing to the upstream"),
         };
         gathered.push(part, place);

@@ -57,7 +57,7 @@ pub fn chat_request(
     match request.input.take() {
         None => return invalid("input", "`input` is missing.".to_owned()),
         Some(Input::Text(text)) => turns.push(Message::user(text), Origin::at("input")),
-        Some(Input::Items(items)) => add_items(items, &names, &mut turns, &mut dropped)?,
+        Some(Input::List(items)) => add_items(items, &names, &mut turns, &mut dropped)?,
     }
     let Turns { messages: conversation, mut origins } = turns;
     let mut messages = conversation.clone();

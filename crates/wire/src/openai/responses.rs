@@ -1,6 +1,10 @@
 //! The request of the Responses API as clients send it. Unknown fields are passed over.
 
-use serde::de::IgnoredAny;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -81,14 +85,42 @@ pub enum Truncation {
     Disabled,
 }
 
-/// `input`.
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "must be a string or an array of items")]
-pub enum Input {
-    /// A user's text.
+/// `input`: a user's text, or items, in order.
+pub type Input = TextOr<Item>;
+
+/// Text, or parts.
+pub type Parts = TextOr<Part>;
+
+/// Text, or a list of objects.
+#[derive(Debug)]
+pub enum TextOr<T> {
+    /// Plain text.
     Text(String),
-    /// Items, in order.
-    Items(Vec<Item>),
+    /// Objects, in order.
+    List(Vec<T>),
+}
+
+/// By hand, since serde's untagged enums lose the path of an error within and copy all text twice.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for TextOr<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for TextOrVisitor<T> {
+            type Value = TextOr<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or an array of objects")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<TextOr<T>, E> {
+                Ok(TextOr::Text(text.to_owned()))
+            }
+            fn visit_string<E>(self, text: String) -> Result<TextOr<T>, E> {
+                Ok(TextOr::Text(text))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<TextOr<T>, A::Error> {
+                Object::list(SeqAccessDeserializer::new(list)).map(TextOr::List)
+            }
+        }
+        deserializer.deserialize_any(TextOrVisitor(PhantomData))
+    }
 }
 
 /// `text`.
@@ -216,21 +248,11 @@ pub enum Role {
     Developer,
 }
 
-/// Text, or parts.
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "must be a string or an array of parts with a type")]
-pub enum Parts {
-    /// Plain text.
-    Text(String),
-    /// Parts, in order.
-    List(Vec<Part>),
-}
-
 /// A part: its kind, and the fields of whichever kind.
 #[derive(Debug, Deserialize)]
 pub struct Part {
-    /// `input_text`, `output_text`, `input_image`, `refusal`, `summary_text`, `reasoning_text`, or a
-    /// kind that is not known here.
+    /// `input_text`, `output_text`, `input_image`, `input_file`, `refusal`, `summary_text`,
+    /// `reasoning_text`, or a kind that is not known here.
     #[serde(rename = "type")]
     pub kind: String,
     /// Its text.
@@ -241,4 +263,6 @@ pub struct Part {
     pub image_url: Option<String>,
     /// How closely to look.
     pub detail: Option<String>,
+    /// Where a file is.
+    pub file_url: Option<String>,
 }
