@@ -43,6 +43,51 @@ inEachDialect((dialect, baseURL) => {
     assert.deepEqual(body.messages.slice(2).map((message) => message.tool_call_id), ['call_1', 'call_2']);
   });
 
+  // The web chat has no tools.
+  if (dialect === 'openai') for (const [kept, model] of [[true, 'GLM-4.5-Thinking'], [false, 'GLM-4.5-Thinking'], [false, 'GLM-4.5']]) {
+    test(`a loop of several calls comes to its end: ${kept ? 'kept' : 'carried'}, ${model}`, async () => {
+      const tideAt = { type: 'function', name: 'tide_at', parameters, strict: false };
+      const tools = [
+        { type: 'namespace', name: 'mcp__tides', description: 'Tides.', tools: [tideAt] },
+        { type: 'custom', name: 'note', format: { type: 'text' } },
+      ];
+      const wishes = [
+        { id: 'call_0', name: 'mcp__tides__tide_at', arguments: { port: 'Brest' } },
+        { id: 'call_1', name: 'note', arguments: { input: said } },
+      ];
+      const text = prompt(
+        wishes.reduceRight((then, call) => ({ think: `${thought} ${call.id}`, call: [call], then }), { say: said }),
+      );
+      const request = ask([{ role: 'user', content: text }], { model, tools, store: kept });
+      const told = [];
+      let response;
+      for (let turn = 0; turn <= wishes.length; turn++) {
+        response = await streamed(request);
+        const call = response.output.find((item) => item.type.endsWith('_call'));
+        if (!call) break;
+        told.push([call.namespace, call.name, call.input ?? JSON.parse(call.arguments)]);
+        const outcome = { type: `${call.type}_output`, call_id: call.call_id, output: 'high' };
+        if (kept) {
+          Object.assign(request, { input: [outcome], previous_response_id: response.id });
+        } else {
+          // As agents give thinking back: what the server alone is to read.
+          const carried = response.output.map(({ parsed_arguments, content, ...item }) =>
+            item.type === 'reasoning' ? { ...item, summary: [] } : { ...item, ...(content && { content }) });
+          request.input = [...request.input, ...carried, outcome];
+        }
+      }
+      assert.equal(response.output_text, said);
+      assert.deepEqual(told, [['mcp__tides', 'tide_at', { port: 'Brest' }], [undefined, 'note', said]]);
+      const [, , { body }] = await asked(text);
+      const turns = body.messages.filter((message) => message.role === 'assistant');
+      const thinks = model.endsWith('Thinking');
+      assert.deepEqual(
+        turns.map((turn) => [turn.tool_calls[0].function.name, turn.reasoning_content]),
+        wishes.map((call) => [call.name, thinks ? `${thought} ${call.id}` : undefined]),
+      );
+    });
+  }
+
   test('an error has its class', async () => {
     await assert.rejects(glm.responses.create(ask('Why?', { model: 'gpt-4o' })), OpenAI.NotFoundError);
     const stranger = new OpenAI({ baseURL, apiKey: 'wrong', maxRetries: 0 });
@@ -54,6 +99,7 @@ inEachDialect((dialect, baseURL) => {
     const stream = await glm.responses.create(ask(prompt({ say: said, cut_after: 3 }), { stream: true }));
     for await (const event of stream) events.push(event);
     assert.equal(events.at(-1).type, 'response.failed');
+    assert.equal(events.at(-1).response.error.code, 'upstream_disconnected');
     assert(!events.some((event) => event.type === 'response.completed'));
   });
 

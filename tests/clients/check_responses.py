@@ -8,6 +8,17 @@ from openai import OpenAI
 from scene import CALLS, KEY, PAGE, PIXEL, SAID, SLOW, STALLED, THOUGHT, TOOL, asked, prompt, until_closed
 
 TIDE_AT = {"type": "function", "strict": False, **TOOL["function"]}
+# Tools of all forms that clients have: as the API has them, and by what names the upstream is asked.
+TOOLS = [
+    TIDE_AT,
+    {"type": "namespace", "name": "mcp__tides", "description": "Tides.", "tools": [TIDE_AT]},
+    {"type": "custom", "name": "note", "description": "Takes a note.", "format": {"type": "text"}},
+]
+TURNS = [
+    {"id": "call_0", "name": "mcp__tides__tide_at", "arguments": {"port": "Gdańsk"}},
+    {"id": "call_1", "name": "note", "arguments": {"input": SAID}},
+    {"id": "call_2", "name": "tide_at", "arguments": {"port": "Brest \"W\""}},
+]
 THINKS = "GLM-4.5-Thinking"
 
 
@@ -115,6 +126,73 @@ def test_tools_are_called_in_several_turns(client, dialect, kept):
     assert [answer["tool_call_id"] for answer in answers] == ["call_1", "call_2"]
 
 
+def in_turns(turns, last):
+    """A prompt by which the model thinks and calls, one turn after the other."""
+    wish = last
+    for at, call in reversed(list(enumerate(turns))):
+        wish = {"think": f"{THOUGHT} {at}", "call": [call], "then": wish}
+    return prompt(**wish)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("model", [THINKS, "GLM-4.5"])
+def test_a_loop_of_several_calls_comes_to_its_end(client, dialect, model, kept, stream):
+    """As an agent does it that carries the conversation itself, or leaves it here."""
+    if dialect == "zai-web":
+        pytest.skip("the web chat has no tools")
+    text = in_turns(TURNS, {"say": SAID})
+    request = ask([{"role": "user", "content": text}], model, tools=TOOLS, store=kept)
+    told = []
+    for _ in range(len(TURNS) + 1):
+        response = streamed(client, request) if stream else client.responses.create(**request)
+        calls = [item for item in response.output if item.type.endswith("_call")]
+        if not calls:
+            break
+        (call,) = calls
+        custom = call.type == "custom_tool_call"
+        told.append((call.namespace, call.name, call.input if custom else json.loads(call.arguments)))
+        kind = "custom_tool_call_output" if custom else "function_call_output"
+        outcome = {"type": kind, "call_id": call.call_id, "output": "high"}
+        if kept:
+            request.update(input=[outcome], previous_response_id=response.id)
+        else:
+            carried = [as_carried(item) for item in response.output]
+            request["input"] = [*request["input"], *carried, outcome]
+    assert response.output_text == SAID
+    assert told == [
+        ("mcp__tides", "tide_at", {"port": "Gdańsk"}), (None, "note", SAID), (None, "tide_at", {"port": 'Brest "W"'}),
+    ]
+    *_, heard = asked(text)
+    assert len(asked(text)) == len(TURNS) + 1
+    turns = [message for message in heard["body"]["messages"] if message["role"] == "assistant"]
+    assert [turn["tool_calls"][0]["function"]["name"] for turn in turns] == [call["name"] for call in TURNS]
+    thoughts = [f"{THOUGHT} {at}" if model == THINKS else None for at in range(len(TURNS))]
+    assert [turn.get("reasoning_content") for turn in turns] == thoughts
+
+
+def as_carried(item):
+    """An item as agents give it back: of thinking, what the server alone is to read."""
+    item = item.model_dump(exclude_none=True, exclude={"parsed_arguments"})
+    return {**item, "summary": [], "content": None} if item["type"] == "reasoning" else item
+
+
+def test_a_schema_is_for_servers_that_follow_one(client):
+    """Neither of these does."""
+    schema = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    form = {"type": "json_schema", "name": "answer", "schema": schema, "strict": True}
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(**ask("Why?"), text={"format": form})
+    assert caught.value.param == "text.format"
+
+
+def test_what_is_left_out_is_named(client):
+    request = ask(prompt(say="x"), truncation="auto", prompt_cache_key="k")
+    answer = client.responses.with_raw_response.create(**request)
+    assert answer.headers["x-z2api-ignored"] == "prompt_cache_key, truncation"
+    assert answer.parse().truncation == "disabled"
+
+
 def test_an_image_reaches_a_model_that_sees(client, dialect):
     text = prompt(say="A dot.")
     parts = [{"type": "input_text", "text": text}, {"type": "input_image", "image_url": PIXEL, "detail": "low"}]
@@ -147,13 +225,13 @@ def test_an_error_has_its_class(client, base_url):
         OpenAI(base_url=base_url, api_key="wrong", max_retries=0).responses.create(**ask("Why?"))
 
 
-@pytest.mark.parametrize("wish", [{"fail_after": 3}, {"cut_after": 3}])
-def test_an_answer_that_breaks_off_has_failed(client, wish):
+@pytest.mark.parametrize("wish, code", [({"fail_after": 3}, "upstream_error"), ({"cut_after": 3}, "upstream_disconnected")])
+def test_an_answer_that_breaks_off_has_failed(client, wish, code):
     text = prompt(say=SAID, **wish)
     events = list(client.responses.create(**ask(text), stream=True))
     heard = "".join(event.delta for event in events if event.type == "response.output_text.delta")
     assert heard and SAID.startswith(heard)
-    assert events[-1].type == "response.failed" and events[-1].response.error.message
+    assert events[-1].type == "response.failed" and events[-1].response.error.code == code
     with pytest.raises(openai.InternalServerError):
         client.responses.create(**ask(text))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from anthropic.types import ErrorResponse, Message, MessageTokensCount, ModelInfo, RawMessageStreamEvent
-from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.responses import Response, ResponseError, ResponseStreamEvent
 from pydantic import TypeAdapter
 from tap import exchanges
 
@@ -25,6 +25,9 @@ def by_type(union):
 EVENT = {"/v1/messages": by_type(RawMessageStreamEvent), "/v1/responses": by_type(ResponseStreamEvent)}
 # Fields that OpenAI's answers have and its package's types lack; and one of our own, which the README names.
 KNOWN = {"$.response.store", "$.store", "$.usage.estimated"}
+FIELDS = {("ResponseCustomToolCall", "status")}
+# The package lists some codes of failures; its own clients know others, too.
+CODES = get_args(ResponseError.model_fields["code"].annotation)
 # Events that are no message's, which the package's types leave out.
 OTHERS = {"ping", "error"}
 
@@ -44,7 +47,8 @@ def strangers(value, path):
         for at, item in enumerate(value):
             yield from strangers(item, f"{path}[{at}]")
     elif hasattr(value, "model_extra"):
-        extra = {f"{path}.{name}" for name in value.model_extra or {}} - KNOWN
+        names = [name for name in value.model_extra or {} if (type(value).__name__, name) not in FIELDS]
+        extra = {f"{path}.{name}" for name in names} - KNOWN
         yield from (f"{place}: no such field" for place in extra)
         for name in type(value).model_fields:
             yield from strangers(getattr(value, name), f"{path}.{name}")
@@ -53,6 +57,15 @@ def strangers(value, path):
 def anthropics_models(exchange):
     """Whether models are listed in Anthropic's shape."""
     return exchange.path.startswith("/v1/models") and b'"display_name"' in exchange.body
+
+
+def in_listed_codes(data):
+    """An event's JSON, with a code that the package lists."""
+    event = json.loads(data)
+    error = (event.get("response") or {}).get("error")
+    if error and error["code"] not in CODES and re.fullmatch("[a-z_]+", error["code"]):
+        error["code"] = "server_error"
+    return json.dumps(event)
 
 
 def judge(exchange):
@@ -78,7 +91,7 @@ def judge(exchange):
             if name != kinds[-1]:
                 yield f"the event {name} says it is {kinds[-1]}"
             if kinds[-1] not in OTHERS:
-                yield from faults(EVENT[exchange.path][kinds[-1]], data)
+                yield from faults(EVENT[exchange.path][kinds[-1]], in_listed_codes(data))
         ends = {"message_stop", "error", "response.completed", "response.incomplete", "response.failed"}
         if any(kind in ends for kind in kinds[:-1]) or exchange.whole and kinds[-1] not in ends:
             yield f"an odd end: {kinds[-3:]}"
