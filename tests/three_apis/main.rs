@@ -3,6 +3,7 @@
 
 mod answers;
 mod api;
+mod asked;
 mod broken;
 mod fields;
 mod heard;

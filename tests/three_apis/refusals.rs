@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 use z2api_config::keygen;
-use z2api_tests::web::{fine, stuck};
+use z2api_tests::web::{endless, fine, stuck};
 use z2api_tests::{Gateway, KEY, PATIENCE, Reply};
 use z2api_upstream_sim::{Plan, Script, faults};
 use z2api_wire::event::Dialect;
 
 use crate::api::{APIS, Api, Question};
-use crate::heard::{Failure, hear};
+use crate::heard::{Failure, Outcome, hear};
 
 /// What a refusal is called: its status, OpenAI's type and code, Anthropic's type.
 #[derive(Clone, Copy)]
@@ -174,6 +174,28 @@ async fn a_full_gateway_and_a_key_over_its_share_are_the_same_everywhere() {
             check(api, hear(api, ask(&body).await).await.refused(), over);
         assert!(message.contains("1 requests a minute") && retry_after.is_some(), "{message}");
     }
+}
+
+#[tokio::test]
+async fn a_fault_of_the_gateways_costs_one_request_everywhere() {
+    let gateway = Gateway::start(Dialect::ZaiWeb, fine()).await;
+    let fault = Called(500, "server_error", "internal_error", "api_error");
+    for api in APIS {
+        let body = |stream| api.body(&Question::new(stream)).to_string();
+        let panics = [("x-test-panic", "handler")];
+        let reply = api.send(&gateway, KEY, &panics, &body(false)).await;
+        check(api, hear(api, reply).await.refused(), fault);
+        gateway.sim.set_plan(endless());
+        let panics = [("x-test-panic", "stream")];
+        let reply = api.send(&gateway, KEY, &panics, &body(true)).await;
+        let broken = hear(api, reply).await;
+        let Outcome::Broken(_, failure) = broken else { panic!("{api:?}: {broken:?}") };
+        assert!(failure.message.contains("within the gateway"), "{failure:?}");
+        gateway.sim.set_plan(fine());
+        let again = hear(api, api.ask(&gateway, &Question::new(true)).await).await.whole();
+        assert_eq!(again.text, "tide ", "{api:?}");
+    }
+    gateway.until(|gateway| gateway.in_flight() == 0).await;
 }
 
 #[tokio::test]
