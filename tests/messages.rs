@@ -316,8 +316,8 @@ async fn errors_have_anthropics_shape() {
     check(ask(&gateway, json!({"model": "gpt-4"})).await, 404, "not_found_error", "gpt-4").await;
     check(ask(&gateway, json!({"max_tokens": null})).await, 400, bad, "max_tokens").await;
     check(ask(&gateway, json!({"mcp_servers": [{}]})).await, 400, bad, "mcp_servers").await;
-    let search = json!({"tools": [{"type": "web_search_20250305", "name": "web_search"}]});
-    check(ask(&gateway, search).await, 400, bad, "-Search").await;
+    let fetch = json!({"tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]});
+    check(ask(&gateway, fetch).await, 400, bad, "`tools.0`").await;
     let block = json!({"messages": [{"role": "user", "content": [{"type": "odd"}]}]});
     check(ask(&gateway, block).await, 400, bad, "messages.0.content.0").await;
     assert_eq!(gateway.sim.chat_requests(), 0, "none of these cost anything");
@@ -499,6 +499,42 @@ async fn a_schema_is_sent_to_a_server_that_keeps_to_one() {
         assert_eq!(asked["response_format"]["type"], "json_schema");
         assert_eq!(asked["response_format"]["json_schema"]["schema"], schema);
     }
+}
+
+#[tokio::test]
+async fn the_search_tool_is_the_upstreams_search() {
+    let gateway = Gateway::start(Dialect::OpenAi, answer("Hi")).await;
+    let search = json!({"type": "web_search_20250305", "name": "web_search", "max_uses": 3});
+    let look = json!({"name": "look", "input_schema": {"type": "object"}});
+    let chosen = json!({"type": "tool", "name": "web_search"});
+    for fields in [
+        json!({"tools": [search]}),
+        json!({"tools": [search], "tool_choice": chosen}),
+        json!({"tools": [search], "tool_choice": {"type": "any"}}),
+        json!({"tools": [search, look], "tool_choice": {"type": "auto"}}),
+    ] {
+        let reply = ask(&gateway, fields).await;
+        assert_eq!(reply.header("x-z2api-ignored"), Some("tools.max_uses"));
+        let asked = gateway.sim.chats().pop().unwrap().json();
+        let kinds = asked["tools"].as_array().unwrap().iter().map(|tool| &tool["type"]);
+        assert!(kinds.into_iter().any(|kind| kind == "web_search"), "{asked}");
+    }
+    let mut within = search.clone();
+    within["allowed_domains"] = json!(["example.org"]);
+    let bad = json!({"name": "a b", "input_schema": {"type": "object"}});
+    for (fields, own) in [
+        (json!({"tools": [look, within]}), "`tools.1.allowed_domains`"),
+        (json!({"tools": [search], "model": "GLM-4.5V"}), "`tools`"),
+        (json!({"tools": [search, bad]}), "`tools.1.name`"),
+    ] {
+        let reply = ask(&gateway, fields).await;
+        assert_eq!(reply.status, 400, "{own}");
+        let text = reply.text().await;
+        assert!(text.contains(own), "{own} in {text}");
+    }
+    let web = Gateway::start(Dialect::ZaiWeb, answer("Hi")).await;
+    ask(&web, json!({"tools": [search]})).await;
+    assert_eq!(web.sim.chats()[0].json()["features"]["web_search"], true);
 }
 
 #[tokio::test]

@@ -18,8 +18,10 @@ const ALLOWED: &str = "authorization, content-type, x-api-key, x-request-id, x-z
      x-stainless-runtime-version, x-stainless-timeout, openai-organization, openai-project";
 
 /// Headers of answers that pages may read.
-const EXPOSED: &str = "x-request-id, request-id, x-z2api-ignored, x-z2api-estimate, retry-after, \
-     anthropic-ratelimit-requests-limit, anthropic-ratelimit-requests-remaining, \
+const EXPOSED: &str = "x-request-id, request-id, x-z2api-ignored, x-z2api-estimate, retry-after";
+/// Where the answer has those of a rate.
+const EXPOSED_WITH_RATE: &str = "x-request-id, request-id, x-z2api-ignored, x-z2api-estimate, \
+     retry-after, anthropic-ratelimit-requests-limit, anthropic-ratelimit-requests-remaining, \
      anthropic-ratelimit-requests-reset";
 
 impl Cors {
@@ -37,7 +39,8 @@ impl Cors {
         };
         if let Some(allow) = allow {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allow);
-            let exposed = HeaderValue::from_static(EXPOSED);
+            let rate = headers.contains_key("anthropic-ratelimit-requests-limit");
+            let exposed = HeaderValue::from_static(if rate { EXPOSED_WITH_RATE } else { EXPOSED });
             headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         }
     }

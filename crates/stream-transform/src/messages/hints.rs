@@ -21,6 +21,8 @@ pub(super) fn dropped(request: &MessagesRequest) -> Vec<&'static str> {
         ("thinking.budget_tokens", budget),
         ("tools.defer_loading", any_tool(|tool| tool.defer_loading == Some(true))),
         ("tools.input_examples", any_tool(|tool| tool.input_examples.is_some())),
+        ("tools.max_uses", any_tool(|tool| tool.max_uses.is_some())),
+        ("tools.user_location", any_tool(|tool| tool.user_location.is_some())),
         ("top_k", request.top_k.is_some()),
         ("user_profile_id", request.user_profile_id.is_some()),
     ];

@@ -4,6 +4,7 @@ mod count;
 mod encoder;
 mod hints;
 mod request;
+mod tools;
 mod turns;
 mod whole;
 

@@ -6,16 +6,16 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 use z2api_wire::anthropic::request::{
-    MessagesRequest, Metadata, OutputConfig, Role as Speaker, Text, TextBlock, Tool, ToolChoice,
-    ToolChoiceKind,
+    MessagesRequest, Metadata, OutputConfig, Role as Speaker, Text, TextBlock,
 };
 use z2api_wire::json::read_part;
 use z2api_wire::names::{Names, Origin};
 use z2api_wire::openai::request::{ChatRequest, Content, Message, Part, Role};
 
 use super::hints;
+use super::tools::Tools;
 use super::turns::add_turn;
-use crate::as_chat::{OfFunction, Offered, Turns, json, need, no_such_tool, said, switched};
+use crate::as_chat::{Turns, json, need, said, switched};
 use crate::request::{RequestError, invalid, unsupported};
 
 /// Anthropic names no limit. Each word is looked for in all of the answer.
@@ -32,6 +32,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("tools[].function.parameters", "tools[].input_schema"),
     ("tools[].function", "tools[]"),
     ("user", "metadata.user_id"),
+    ("web_search_options", "tools"),
 ];
 
 /// Writes the request in the words of Chat Completions.
@@ -43,6 +44,7 @@ pub fn chat_request(request: MessagesRequest) -> Result<ChatRequest, RequestErro
     let dropped = hints::dropped(&request);
     let (format_field, format) = format_of(request.output_config.as_ref(), request.output_format);
     let older = format_field == "output_format";
+    let tools = Tools::of(request.tools.as_deref().unwrap_or_default())?;
     let mut turns = Turns::default();
     if let Some((message, origin)) = request.system.and_then(system) {
         turns.push(message, origin);
@@ -62,8 +64,12 @@ pub fn chat_request(request: MessagesRequest) -> Result<ChatRequest, RequestErro
         max_tokens: request.max_tokens,
         // An upstream that heeds them itself does not tell which it has met.
         stop_here: request.stop_sequences.unwrap_or_default(),
-        tools: tools(&request.tools.unwrap_or_default())?,
-        tool_choice: request.tool_choice.map(tool_choice).transpose()?,
+        tool_choice: match request.tool_choice {
+            Some(choice) => tools.choice(choice)?,
+            None => None,
+        },
+        tools: tools.functions,
+        web_search_options: tools.search,
         parallel_tool_calls: one_call.map(|one| !one),
         response_format: format.map(|format| response_format(&format, format_field)).transpose()?,
         thinking: request.thinking.map(|asked| switched(asked.is_on())),
@@ -75,7 +81,7 @@ pub fn chat_request(request: MessagesRequest) -> Result<ChatRequest, RequestErro
         names: Names {
             fields: if older { FIELDS } else { &FIELDS[1..] },
             origins,
-            tools: Vec::new(),
+            tools: tools.places,
         },
         ..ChatRequest::default()
     })
@@ -145,45 +151,6 @@ fn system(text: Text) -> Option<(Message, Origin)> {
         }
     };
     Some((said(Role::System, content), origin))
-}
-
-fn tools(tools: &[Tool]) -> Result<Option<Box<RawValue>>, RequestError> {
-    let mut functions = Vec::with_capacity(tools.len());
-    for (at, tool) in tools.iter().enumerate() {
-        match tool.kind.as_deref() {
-            None | Some("custom") => {}
-            Some(kind) => {
-                let search = if kind.starts_with("web_search") {
-                    "; to search the web, ask a model with -Search in its name"
-                } else {
-                    ""
-                };
-                return no_such_tool(&format!("tools[{at}]"), kind, search);
-            }
-        }
-        functions.push(OfFunction::new(Offered {
-            name: &tool.name,
-            description: tool.description.as_deref(),
-            parameters: tool.input_schema.as_deref(),
-            strict: tool.strict,
-        }));
-    }
-    Ok((!functions.is_empty()).then(|| json(&functions)))
-}
-
-fn tool_choice(choice: ToolChoice) -> Result<Box<RawValue>, RequestError> {
-    #[derive(Serialize)]
-    struct Name {
-        name: String,
-    }
-    Ok(match choice.kind {
-        ToolChoiceKind::Auto => json(&"auto"),
-        ToolChoiceKind::Any => json(&"required"),
-        ToolChoiceKind::None => json(&"none"),
-        ToolChoiceKind::Tool => {
-            json(&OfFunction::new(Name { name: need(choice.name, "tool_choice", "name")? }))
-        }
-    })
 }
 
 /// The form that is asked for, and in which field.

@@ -151,14 +151,14 @@ fn check_part(
             *part = Part::Text { text: std::mem::take(refusal) };
             return Ok(());
         }
-        Part::ImageUrl { .. } => "image_url",
+        Part::ImageUrl { .. } => "images",
         Part::VideoUrl { .. } | Part::FileUrl { .. } if server == Server::WebChat => {
             let why =
                 format!("the zai-web dialect takes images, no other media; {OFFICIAL} take them");
             return unsupported(param, &why);
         }
-        Part::VideoUrl { .. } => "video_url",
-        Part::FileUrl { .. } => "file_url",
+        Part::VideoUrl { .. } => "videos",
+        Part::FileUrl { .. } => "files",
     };
     if model.vision {
         return Ok(());

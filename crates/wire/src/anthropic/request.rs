@@ -302,6 +302,14 @@ pub struct Tool {
     pub defer_loading: Option<bool>,
     /// How calls may look.
     pub input_examples: Option<Mark>,
+    /// Of a search: how often.
+    pub max_uses: Option<Mark>,
+    /// Of a search: where alone.
+    pub allowed_domains: Option<Mark>,
+    /// Of a search: where not.
+    pub blocked_domains: Option<Mark>,
+    /// Of a search: for somebody who is there.
+    pub user_location: Option<Mark>,
     /// What to remember.
     pub cache_control: Option<Mark>,
 }
