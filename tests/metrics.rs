@@ -80,6 +80,7 @@ async fn events_and_bytes_are_counted_while_the_stream_runs() {
     let scrape = scrape(&gateway).await;
     check(&scrape, &[("z2api_requests_in_flight", 1.0), ("z2api_stream_events_total", 1.0)]);
     assert!(value(&scrape, "z2api_connections").unwrap() >= 1.0);
+    assert!(value(&scrape, "z2api_tasks") > value(&scrape, "z2api_connections"));
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! What all requests share.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use z2api_admission::Admission;
 use z2api_config::Config;
@@ -35,6 +36,8 @@ pub struct App {
     /// Counts client connections.
     pub(crate) gate: Arc<Gate>,
     descriptors: Descriptors,
+    /// The runtimes that it runs in, once it serves.
+    pub(crate) runtimes: OnceLock<Vec<Handle>>,
     /// Told to stop: not ready for new work any more.
     pub(crate) stopping: AtomicBool,
     /// Set when no new work is taken any more.
@@ -101,6 +104,7 @@ impl App {
             admin_apart,
             gate: Arc::default(),
             descriptors: Descriptors::raise(),
+            runtimes: OnceLock::new(),
             stopping: AtomicBool::new(false),
             draining: watch::Sender::new(false),
             watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
@@ -136,6 +140,12 @@ impl App {
         self.gate.all()
     }
 
+    /// How many tasks there are: one for each connection, and a few of the gateway's own.
+    pub fn tasks(&self) -> usize {
+        let runtimes = self.runtimes.get().into_iter().flatten();
+        runtimes.map(|runtime| runtime.metrics().num_alive_tasks()).sum()
+    }
+
     /// Takes no new work any more, and refuses what waits. What runs goes on.
     pub(crate) fn drain(&self) {
         self.admission.drain();
@@ -151,6 +161,7 @@ impl App {
             queued: self.admission.queued(),
             limit: self.admission.limit(),
             connections: self.connections(),
+            tasks: self.tasks(),
             memory: self.memory.resident(),
             memory_limit: live.limits.memory,
             log_dropped: self.log.dropped(),

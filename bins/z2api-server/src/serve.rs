@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures::{Stream, StreamExt};
 use sd_notify::NotifyState;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -56,6 +57,7 @@ pub async fn serve(
     workers: Workers,
     stops: impl Stream<Item = ()>,
 ) -> Ended {
+    app.runtimes.get_or_init(|| workers.runtimes().chain([Handle::current()]).collect());
     // Ended with the set, when this returns.
     let mut chores = JoinSet::new();
     chores.spawn(tell_status(app.clone()));

@@ -46,6 +46,11 @@ impl Workers {
         Ok(Self { threads: threads.collect::<io::Result<_>>()? })
     }
 
+    /// The runtimes of the threads.
+    pub(crate) fn runtimes(&self) -> impl Iterator<Item = Handle> {
+        self.threads.iter().map(|worker| worker.runtime.clone())
+    }
+
     /// Lets a connection run on the thread with the fewest of them. One that breaks at that moment
     /// is dropped without a word: there is nobody to hear it.
     pub(crate) fn spawn<S>(

@@ -137,6 +137,8 @@ pub struct Readings {
     pub limit: usize,
     /// Open client connections.
     pub connections: usize,
+    /// Tasks of the runtimes.
+    pub tasks: usize,
     /// Resident memory, in bytes.
     pub memory: u64,
     /// The limit of resident memory, in bytes.
@@ -187,6 +189,7 @@ pub struct Metrics {
     queued: Gauge,
     limit: Gauge,
     connections: Gauge,
+    tasks: Gauge,
     dropped: Family<KindLabel, Counter>,
     memory: Gauge<u64, AtomicU64>,
     memory_limit: Gauge<u64, AtomicU64>,
@@ -241,6 +244,7 @@ impl Default for Metrics {
             queued: Gauge::default(),
             limit: Gauge::default(),
             connections: Gauge::default(),
+            tasks: Gauge::default(),
             dropped: Family::default(),
             memory: Gauge::default(),
             memory_limit: Gauge::default(),
@@ -309,6 +313,7 @@ impl Metrics {
         all.register("requests_queued", "Chat requests that wait", self.queued.clone());
         all.register("requests_limit", "Slots for chat requests", self.limit.clone());
         all.register("connections", "Open client connections", self.connections.clone());
+        all.register("tasks", "Tasks of the gateway, one for a connection", self.tasks.clone());
         let help = "Client connections that the gateway dropped or refused, by kind";
         all.register("connections_dropped", help, self.dropped.clone());
         let help = "Resident memory";
@@ -424,6 +429,7 @@ impl Metrics {
         self.queued.set(whole(now.queued));
         self.limit.set(whole(now.limit));
         self.connections.set(whole(now.connections));
+        self.tasks.set(whole(now.tasks));
         self.memory.set(now.memory);
         self.memory_limit.set(now.memory_limit);
         // The log and the tracer count by themselves: their counts are taken over.

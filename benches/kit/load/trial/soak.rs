@@ -1,5 +1,5 @@
-//! Very many requests, a tenth of them with faults: memory, descriptors and threads come back to
-//! where they were.
+//! Very many requests, a tenth of them with faults: memory, descriptors, threads and tasks come back
+//! to where they were.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -72,6 +72,7 @@ struct Has {
     descriptors: usize,
     threads: usize,
     connections: u64,
+    tasks: u64,
 }
 
 pub(crate) async fn run(options: &Soak) -> io::Result<Verdict> {
@@ -116,6 +117,9 @@ pub(crate) async fn run(options: &Soak) -> io::Result<Verdict> {
     let kept = before.descriptors.abs_diff(after.descriptors) <= options.clients;
     verdict.must("back at its descriptors", kept);
     verdict.must("back at its threads", after.threads == before.threads);
+    // On each thread there is one while connections to the upstream are kept.
+    let tasks = before.tasks.abs_diff(after.tasks) <= before.threads as u64 && after.tasks > 0;
+    verdict.must("back at its tasks", tasks);
     verdict.must("back at its connections", after.connections == before.connections);
     Ok(verdict)
 }
@@ -125,12 +129,13 @@ impl Has {
     async fn of(gateway: &Gateway) -> io::Result<Self> {
         sleep(Duration::from_secs(3)).await;
         let process = gateway.process();
-        let connections = gateway.status().await?["client_connections"].as_u64();
+        let status = gateway.status().await?;
         Ok(Self {
             memory: process.memory(),
             descriptors: process.descriptors(),
             threads: process.threads(),
-            connections: connections.unwrap_or_default(),
+            connections: status["client_connections"].as_u64().unwrap_or_default(),
+            tasks: status["tasks"].as_u64().unwrap_or_default(),
         })
     }
 
@@ -140,6 +145,7 @@ impl Has {
             "descriptors": self.descriptors,
             "threads": self.threads,
             "client_connections": self.connections,
+            "tasks": self.tasks,
         })
     }
 }
