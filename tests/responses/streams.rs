@@ -84,6 +84,51 @@ async fn every_stream_arrives_as_it_is_meant() {
 }
 
 #[tokio::test]
+async fn an_answer_that_thinks_again_has_the_same_items_streamed_and_whole() {
+    let chunk = |delta: Value| json!({"choices": [{"index": 0, "delta": delta}]});
+    let call = json!({"index": 0, "id": "c1", "function": {"name": "look", "arguments": "{}"}});
+    let page = |at: u64| json!({"title": "t", "link": format!("https://example.org/{at}"), "refer": format!("turn0search{at}")});
+    let mut found = chunk(json!({"role": "assistant"}));
+    found["web_search"] = json!([page(1), page(2), page(3)]);
+    let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+    let said = [
+        found,
+        chunk(json!({"reasoning_content": "Hm."})),
+        chunk(json!({"content": "Grüße【turn0search1】."})),
+        chunk(json!({"reasoning_content": "And?"})),
+        chunk(json!({"content": "So【turn0search2】."})),
+        chunk(json!({"tool_calls": [call]})),
+        end,
+    ];
+    let events = said.iter().map(Value::to_string).chain(["[DONE]".to_owned()]);
+    let gateway = Gateway::start(Dialect::OpenAi, Script::events(events)).await;
+    let events = ask(&gateway, json!({"stream": true})).await.events().await;
+    let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();
+    let whole = ask(&gateway, json!({})).await.json().await;
+    assert_eq!(without_names(last["response"].clone()), without_names(whole.clone()));
+    let kinds: Vec<&str> = whole["output"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["type"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["reasoning", "message", "reasoning", "message", "function_call"]);
+    let mut cited = Vec::new();
+    for message in of_kind(&whole, "message") {
+        let text: Vec<char> = text_of(message).chars().collect();
+        for page in message["content"][0]["annotations"].as_array().unwrap() {
+            let index = |name: &str| page[name].as_u64().unwrap() as usize;
+            let stretch: String = text[index("start_index")..index("end_index")].iter().collect();
+            cited.push((page["url"].as_str().unwrap().to_owned(), stretch));
+        }
+    }
+    let link = |at: u64| {
+        (format!("https://example.org/{at}"), format!("[{at}](https://example.org/{at})"))
+    };
+    assert_eq!(cited, [link(1), link(2), ("https://example.org/3".to_owned(), String::new())]);
+}
+
+#[tokio::test]
 async fn the_events_are_openais_in_their_order() {
     let script = says(json!({"reasoning_content": "Hm.", "content": "Yes.",
         "tool_calls": [{"index": 0, "id": "c1", "function": {"name": "look", "arguments": "{}"}}]}));

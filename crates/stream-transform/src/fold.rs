@@ -16,8 +16,20 @@ pub struct Fold {
     tool_calls: Vec<FoldedCall>,
     call_bytes: usize,
     annotations: Vec<Annotation>,
+    order: Vec<Stretch>,
     stop_word: Option<String>,
     end: Option<(FinishReason, Option<Usage>)>,
+}
+
+/// A stretch of an answer, of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stretch {
+    /// So many bytes of the thinking.
+    Reasoning(usize),
+    /// So many bytes of the text.
+    Content(usize),
+    /// The call at this place among the calls.
+    Call(usize),
 }
 
 /// A call of one of the client's tools.
@@ -46,6 +58,8 @@ pub struct Folded<'a> {
     pub tool_calls: &'a [FoldedCall],
     /// What the text rests on.
     pub annotations: &'a [Annotation],
+    /// In which order thinking, text and calls came.
+    pub order: &'a [Stretch],
     /// Why the model stopped.
     pub finish_reason: FinishReason,
     /// The stop word that ended the text, where it was not the upstream that stopped at it.
@@ -63,6 +77,7 @@ impl Fold {
             reasoning: &self.reasoning,
             tool_calls: &self.tool_calls,
             annotations: &self.annotations,
+            order: &self.order,
             finish_reason: *finish_reason,
             stop_word: self.stop_word.as_deref(),
             usage: usage.as_ref(),
@@ -88,15 +103,28 @@ impl Fold {
 impl Sink for Fold {
     fn content(&mut self, text: &str) {
         self.content.push_str(text);
+        match self.order.last_mut() {
+            Some(Stretch::Content(length)) => *length += text.len(),
+            Some(Stretch::Reasoning(_) | Stretch::Call(_)) | None => {
+                self.order.push(Stretch::Content(text.len()));
+            }
+        }
     }
 
     fn reasoning(&mut self, text: &str) {
         self.reasoning.push_str(text);
+        match self.order.last_mut() {
+            Some(Stretch::Reasoning(length)) => *length += text.len(),
+            Some(Stretch::Content(_) | Stretch::Call(_)) | None => {
+                self.order.push(Stretch::Reasoning(text.len()));
+            }
+        }
     }
 
     fn tool_call(&mut self, piece: &ToolCallDelta<'_>) {
         let at = self.tool_calls.iter().position(|call| call.index == piece.index);
         let at = at.unwrap_or_else(|| {
+            self.order.push(Stretch::Call(self.tool_calls.len()));
             self.tool_calls.push(FoldedCall { index: piece.index, ..FoldedCall::default() });
             self.tool_calls.len() - 1
         });

@@ -51,7 +51,7 @@ mod voice;
 pub use chunks::Chunks;
 pub use completion::{CallForm, completion};
 pub use encoder::Encoder;
-pub use fold::{Fold, Folded, FoldedCall};
+pub use fold::{Fold, Folded, FoldedCall, Stretch};
 pub use mode::{ThinkMode, UnknownThinkMode};
 pub use models::{BUILT_IN_MODELS, Model, ModelTable, ModelTableError};
 pub use request::{RequestError, Server, Understood, chat_of};

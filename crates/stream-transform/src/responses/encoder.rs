@@ -11,6 +11,7 @@ use super::frame::Frame;
 use super::item::{Called, Item};
 use super::open::{Kind, Open};
 use super::output::{Failure, Response, Status};
+use super::places::Places;
 use crate::encoder::Encoder;
 use crate::fold::Fold;
 use crate::sink::{Annotation, Sink, Unsayable};
@@ -27,7 +28,12 @@ pub struct ResponseEvents {
     /// Items that are done.
     output: Vec<Item>,
     open: Option<Open>,
+    /// Of all the text, which is told by now.
     annotations: Vec<Annotation>,
+    /// The messages that are done: place in the output, and characters.
+    messages: Vec<(usize, usize)>,
+    /// Characters of the open message.
+    chars: usize,
     /// Why the answer cannot be told, if it cannot. Nothing more is told then: clients run the calls
     /// of items that are done.
     broken: Option<Unsayable>,
@@ -54,6 +60,8 @@ impl ResponseEvents {
             output: Vec::new(),
             open: None,
             annotations: Vec::new(),
+            messages: Vec::new(),
+            chars: 0,
             broken: None,
             whole: Fold::default(),
             on_whole,
@@ -78,7 +86,21 @@ impl ResponseEvents {
         if self.broken.is_some() {
             return;
         }
-        self.output.push(open.end(&self.frame, &self.annotations, status, &mut self.events));
+        let mut annotations = Vec::new();
+        if open.is_message() {
+            annotations = self.of_open_message();
+            self.messages.push((self.output.len(), std::mem::take(&mut self.chars)));
+        }
+        self.output.push(open.end(&self.frame, &annotations, status, &mut self.events));
+    }
+
+    /// The annotations of the open message, which is the last.
+    fn of_open_message(&self) -> Vec<Annotation> {
+        let mut places = Places::new(&self.annotations);
+        for (_, chars) in &self.messages {
+            places.next(*chars, false);
+        }
+        places.next(self.chars, true)
     }
 
     fn piece(&mut self, text: &str) {
@@ -94,6 +116,7 @@ impl Sink for ResponseEvents {
         if !self.open.as_ref().is_some_and(Open::is_message) {
             self.enter(Kind::Message);
         }
+        self.chars += text.chars().count();
         self.piece(text);
     }
 
@@ -124,10 +147,13 @@ impl Sink for ResponseEvents {
 
     fn annotations(&mut self, annotations: Vec<Annotation>) {
         self.annotations.clone_from(&annotations);
-        if !self.open.as_ref().is_some_and(Open::is_message) {
-            // Its item is done; the last event still tells them.
-            let message = self.output.iter_mut().rev().find_map(Item::text_mut);
-            message.into_iter().for_each(|part| part.annotate(&annotations));
+        let mut places = Places::new(&annotations);
+        let open = self.open.as_ref().is_some_and(Open::is_message);
+        for (which, (at, chars)) in self.messages.iter().enumerate() {
+            // These items are done; the last event still tells them.
+            let is_last = !open && which + 1 == self.messages.len();
+            let found = places.next(*chars, is_last);
+            self.output[*at].text_mut().into_iter().for_each(|part| part.annotate(&found));
         }
         self.whole.annotations(annotations);
     }

@@ -131,15 +131,6 @@ impl Item {
         }
     }
 
-    pub(super) fn set_status(&mut self, new: Status) {
-        match self {
-            Self::Reasoning { status, .. }
-            | Self::Message { status, .. }
-            | Self::FunctionCall { status, .. }
-            | Self::CustomToolCall { status, .. } => *status = new,
-        }
-    }
-
     /// The text of a message.
     pub(super) fn text_mut(&mut self) -> Option<&mut Part> {
         match self {

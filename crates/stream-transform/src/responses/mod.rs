@@ -12,6 +12,7 @@ mod names;
 mod opaque;
 mod open;
 mod output;
+mod places;
 mod request;
 mod tools;
 

@@ -6,7 +6,8 @@ use z2api_wire::event::{FinishReason, Usage};
 use super::frame::Frame;
 use super::item::{Called, Item, Part, free_text};
 use super::names::Form;
-use crate::fold::Folded;
+use super::places::Places;
+use crate::fold::{Folded, FoldedCall, Stretch};
 use crate::sink::Unsayable;
 
 /// A response as it stands.
@@ -145,36 +146,62 @@ impl<'a> Response<'a> {
     }
 }
 
-/// The JSON of the response with this answer.
+/// The JSON of the response with this answer: the items in the order in which a stream has them.
 ///
 /// # Errors
 /// [`Unsayable::BadArguments`], if a custom tool was called with something else than text.
 pub fn response(frame: &Frame, answer: Folded<'_>) -> Result<Vec<u8>, Unsayable> {
-    let mut output: Vec<Item> = Vec::new();
-    let done = Status::Completed;
-    if !answer.reasoning.is_empty() {
-        let (id, text) = (frame.item_id("rs", 0), answer.reasoning.to_owned());
-        output.push(Item::reasoning(frame, id, text, done));
+    let mut output: Vec<Item> = Vec::with_capacity(answer.order.len());
+    let (mut thinking, mut text) = (answer.reasoning, Text::new(answer));
+    let end = Status::of_last(answer.finish_reason);
+    for (place, stretch) in answer.order.iter().enumerate() {
+        let is_last = place + 1 == answer.order.len();
+        let status = if is_last { end } else { Status::Completed };
+        let at = output.len();
+        output.push(match stretch {
+            Stretch::Reasoning(length) => {
+                let (piece, rest) = thinking.split_at(*length);
+                thinking = rest;
+                Item::reasoning(frame, frame.item_id("rs", at), piece.to_owned(), status)
+            }
+            Stretch::Content(length) => {
+                Item::message(frame.item_id("msg", at), vec![text.next(*length)], status)
+            }
+            Stretch::Call(which) => call(frame, &answer.tool_calls[*which], at, status)?,
+        });
     }
-    if !answer.content.is_empty() || (answer.tool_calls.is_empty() && output.is_empty()) {
-        let part = Part::output_text(answer.content.to_owned(), answer.annotations);
-        let id = frame.item_id("msg", output.len());
-        output.push(Item::message(id, vec![part], done));
-    }
-    for (at, call) in answer.tool_calls.iter().enumerate() {
-        let called = Called::new(frame, &call.id, &call.name);
-        let is_last = at + 1 == answer.tool_calls.len();
-        let torn = is_last && Status::of_last(answer.finish_reason) == Status::Incomplete;
-        let text = match called.form {
-            Form::Function => call.arguments.clone(),
-            Form::Custom => free_text(&called, &call.arguments, torn)?,
-        };
-        let id = frame.item_id(called.prefix(), output.len());
-        output.push(Item::call(id, called, text, done));
-    }
-    if let Some(last) = output.last_mut() {
-        last.set_status(Status::of_last(answer.finish_reason));
+    if output.is_empty() {
+        let part = Part::output_text(String::new(), &[]);
+        output.push(Item::message(frame.item_id("msg", 0), vec![part], end));
     }
     let response = Response::ended(frame, &output, answer.finish_reason, answer.usage);
     Ok(serde_json::to_vec(&response).expect("a response is JSON"))
+}
+
+/// The text of an answer, message by message.
+struct Text<'a> {
+    rest: &'a str,
+    places: Places<'a>,
+}
+
+impl<'a> Text<'a> {
+    fn new(answer: Folded<'a>) -> Self {
+        Self { rest: answer.content, places: Places::new(answer.annotations) }
+    }
+
+    fn next(&mut self, length: usize) -> Part {
+        let (text, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        let annotations = self.places.next(text.chars().count(), rest.is_empty());
+        Part::output_text(text.to_owned(), &annotations)
+    }
+}
+
+fn call(frame: &Frame, call: &FoldedCall, at: usize, status: Status) -> Result<Item, Unsayable> {
+    let called = Called::new(frame, &call.id, &call.name);
+    let text = match called.form {
+        Form::Function => call.arguments.clone(),
+        Form::Custom => free_text(&called, &call.arguments, status != Status::Completed)?,
+    };
+    Ok(Item::call(frame.item_id(called.prefix(), at), called, text, status))
 }
