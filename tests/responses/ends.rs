@@ -24,6 +24,26 @@ async fn an_item_that_was_cut_is_incomplete() {
     }
 }
 
+#[tokio::test]
+async fn a_client_that_leaves_ends_its_answer_and_nothing_of_it_is_kept() {
+    let script = says(json!({"content": "half"})).stall_after(1);
+    let gateway = Gateway::start(Dialect::OpenAi, script).await;
+    let mut reply = ask(&gateway, json!({"stream": true})).await;
+    let id = loop {
+        let event: Value = serde_json::from_str(&reply.event().await.expect("an event")).unwrap();
+        if event["type"] == "response.output_text.delta" {
+            break event["item_id"].as_str().unwrap().to_owned();
+        }
+    };
+    drop(reply);
+    gateway.until(|gateway| gateway.in_flight() == 0 && gateway.sim.open_streams() == 0).await;
+    let line = &gateway.lines("response", 1).await[0];
+    assert_eq!(line["status_code"], 499, "{line}");
+    let random = id.trim_start_matches("msg_").trim_end_matches("00");
+    let path = format!("/v1/responses/resp_{random}");
+    assert_eq!(send(&gateway, "GET", &path, KEY, b"").await.status, 404);
+}
+
 /// Checks how the stream of a broken answer ends, and that it is a failure everywhere.
 async fn check_broken(script: Script, code: &str, kind: &str) {
     let variables = [("MAX_RETRIES", "0"), ("STREAM_IDLE_TIMEOUT", "100")];

@@ -20,6 +20,8 @@ async fn a_request_goes_on_from_an_answer_that_is_kept() {
         let id = first["id"].as_str().unwrap();
         let path = format!("/v1/responses/{id}");
         assert_eq!(send(&gateway, "GET", &path, KEY, b"").await.json().await, first);
+        let as_stream = send(&gateway, "GET", &format!("{path}?stream=true"), KEY, b"").await;
+        assert_eq!(as_stream.status, 400, "never one instead of the other");
         let next = json!({"input": "And then?", "previous_response_id": id});
         let second = ask(&gateway, next.clone()).await.json().await;
         assert_eq!(second["previous_response_id"], id);

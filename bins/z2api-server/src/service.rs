@@ -109,7 +109,7 @@ async fn answer(
         Route::Text if post => chat::complete::<TextCompletions>(app, live, request, record).await,
         Route::Responses if post => chat::complete::<Responses>(app, live, request, record).await,
         Route::Response(id) if get => {
-            either(record, shape, kept(&live, &app.responses, request.headers(), id))
+            either(record, shape, kept(&live, &app.responses, &request, id))
         }
         Route::Response(id) if request.method() == Method::DELETE => {
             either(record, shape, forget(&live, &app.responses, request.headers(), id))

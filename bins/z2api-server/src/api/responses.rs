@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use serde::Serialize;
 use z2api_stream_transform::responses::{
     Asked, Frame, OnWhole, ResponseEvents, answer_turn, chat_request, response,
@@ -90,14 +90,18 @@ impl Keep {
     }
 }
 
-/// `GET /v1/responses/{id}`.
-pub(crate) fn kept(
+/// `GET /v1/responses/{id}`. It comes whole, however it was given first.
+pub(crate) fn kept<B>(
     live: &Live,
     store: &ResponseStore,
-    headers: &HeaderMap,
+    request: &Request<B>,
     id: &str,
 ) -> Result<Response, ApiError> {
-    let caller = live.keys.check(headers)?;
+    let caller = live.keys.check(request.headers())?;
+    let query = request.uri().query().unwrap_or_default();
+    if query.split('&').any(|field| field == "stream=true") {
+        return Err(ApiError::unsupported("stream", "a kept answer is given whole; leave it out"));
+    }
     let kept = store.get(id, &caller.digest()).ok_or_else(ApiError::no_such_response)?;
     Ok(json_bytes(StatusCode::OK, kept.json.to_vec()))
 }

@@ -80,7 +80,7 @@ pub fn chat_request(
         response_format: format.map(response_format).transpose()?,
         // An effort switches the thinking of a model that can do either.
         thinking: effort.as_ref().map(|word| switched(word != "none")),
-        reasoning_effort: effort,
+        reasoning_effort: effort.filter(|word| word != "none"),
         verbosity: text.and_then(|text| text.verbosity.clone()),
         user: request.user.clone(),
         safety_identifier: request.safety_identifier.clone(),
