@@ -1,93 +1,133 @@
 //! One HTTP/1.1 connection, which goes on only while whoever uses it polls.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
 
-use ::http::{Request, Response};
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{Connection, SendRequest, handshake};
-use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::Handle;
 
-use super::relay::Relay;
+use super::head::{Head, HeadReader};
+use super::request::{Outgoing, Unsent};
 use crate::cause;
 use crate::connector::Socket;
 use crate::transport::TransportError;
 
+/// The most that is read at once, in bytes. The space is on the stack: a connection that waits
+/// holds none.
+const READ: usize = 32 * 1024;
+
 /// Without a task and a channel of its own: an event of an answer wakes one task, which reads it
 /// and hands it on. Dropping it closes the connection.
 pub(super) struct Link {
-    sender: SendRequest<Full<Bytes>>,
-    /// None once it has ended.
-    connection: Option<Connection<TokioIo<Socket>, Full<Bytes>>>,
-    relay: Relay,
+    socket: Socket,
+    unsent: Option<Unsent>,
+    /// Why the rest of a request could not be sent.
+    broken: Option<TransportError>,
     /// The runtime that drives the socket.
     home: Handle,
 }
 
+/// A request that was not answered.
+pub(super) enum Unanswered {
+    /// The connection had closed, and nothing of the request has left.
+    Unsent(TransportError),
+    /// Nobody knows whether it has arrived.
+    Sent(TransportError),
+}
+
 impl Link {
-    /// Boxed, since it is large and moves between answers and the pool.
-    pub(super) async fn begin(socket: Socket) -> Result<Box<Self>, TransportError> {
-        let (sender, connection) = handshake(TokioIo::new(socket))
-            .await
-            .map_err(|error| TransportError::connect(cause::words(&error)))?;
-        let (relay, home) = (Relay::new(), Handle::current());
-        Ok(Box::new(Self { sender, connection: Some(connection), relay, home }))
+    pub(super) fn new(socket: Socket) -> Self {
+        Self { socket, unsent: None, broken: None, home: Handle::current() }
     }
 
     pub(super) fn home(&self) -> &Handle {
         &self.home
     }
 
-    /// Sends a request and waits for the head of its answer.
+    /// Sends a request and waits for the head of its answer, which may come before the whole request
+    /// has gone out.
+    pub(super) async fn send(&mut self, request: &Outgoing) -> Result<Head, Unanswered> {
+        self.unsent = Some(request.unsent());
+        let mut reader = HeadReader::default();
+        poll_fn(|cx| {
+            self.push(cx).map_err(|error| Unanswered::Unsent(disconnected(&error)))?;
+            let head = ready!(self.poll_head(cx, &mut reader));
+            Poll::Ready(head.map_err(|error| {
+                // Whoever closes may have said why; if not, this is the better word.
+                Unanswered::Sent(self.broken.take().unwrap_or(error))
+            }))
+        })
+        .await
+    }
+
+    /// Sends what is left of the request, as far as it can go.
     ///
     /// # Errors
-    /// With the request, if none of it has left.
-    pub(super) async fn send(
-        &mut self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Full<Bytes>>>> {
-        let mut answer = pin!(self.sender.try_send_request(request));
-        poll_fn(|cx| self.poll(cx, |cx| answer.as_mut().poll(cx))).await
+    /// If the connection has closed, and nothing of the request has left.
+    pub(super) fn push(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(unsent) = &mut self.unsent else { return Ok(()) };
+        match unsent.poll_send(&mut self.socket, cx) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => self.unsent = None,
+            Poll::Ready(Err(error)) if !unsent.has_begun() => return Err(error),
+            Poll::Ready(Err(error)) => {
+                (self.unsent, self.broken) = (None, Some(disconnected(&error)));
+            }
+        }
+        Ok(())
     }
 
-    /// Lets the connection go on, and polls what depends on it.
-    pub(super) fn poll<T>(
+    fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
-        mut depends: impl FnMut(&mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
-        let Self { connection, relay, .. } = self;
-        relay.poll(cx, |cx| {
-            turn(connection, cx);
-            depends(cx)
-        })
+        reader: &mut HeadReader,
+    ) -> Poll<Result<Head, TransportError>> {
+        loop {
+            let took = |bytes: &[u8]| match bytes {
+                [] => Err("the connection closed before the answer"),
+                bytes => reader.take(bytes),
+            };
+            match ready!(self.poll_read(cx, took)) {
+                Ok(Ok(Some(head))) => return Poll::Ready(Ok(head)),
+                Ok(Ok(None)) => {}
+                Ok(Err(problem)) => {
+                    return Poll::Ready(Err(TransportError::disconnected(problem)));
+                }
+                Err(error) => return Poll::Ready(Err(disconnected(&error))),
+            }
+        }
     }
 
-    /// Whether it can take a request now. Wakes this one when it no longer can.
+    /// Hands over what has come; no bytes at the end of the connection.
+    pub(super) fn poll_read<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Poll<io::Result<T>> {
+        let mut space = [const { MaybeUninit::uninit() }; READ];
+        let mut read = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut read))?;
+        Poll::Ready(Ok(take(read.filled())))
+    }
+
+    /// Whether it can take a request: it is open, and the upstream says nothing unasked. Wakes this
+    /// one when that may have changed.
     pub(super) fn is_idle(&mut self, waker: &Waker) -> bool {
-        turn(&mut self.connection, &mut Context::from_waker(waker));
-        self.connection.is_some() && self.sender.is_ready()
+        self.unsent.is_none()
+            && self.broken.is_none()
+            && self.poll_read(&mut Context::from_waker(waker), |_unasked| ()).is_pending()
     }
 
     /// Closes an idle connection by the rules: in TLS there is a word for it.
-    pub(super) fn close(self) {
-        let Self { sender, mut connection, .. } = self;
-        drop(sender);
-        turn(&mut connection, &mut Context::from_waker(Waker::noop()));
+    pub(super) fn close(mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let _closed_anyway = Pin::new(&mut self.socket).poll_shutdown(&mut cx);
     }
 }
 
-/// An end is told by what depends on the connection.
-fn turn(connection: &mut Option<Connection<TokioIo<Socket>, Full<Bytes>>>, cx: &mut Context<'_>) {
-    if let Some(open) = connection
-        && Pin::new(open).poll(cx).is_ready()
-    {
-        // Those who still wait on it learn of the end when it is dropped.
-        *connection = None;
-    }
+pub(super) fn disconnected(error: &io::Error) -> TransportError {
+    TransportError::disconnected(cause::words(error))
 }

@@ -26,13 +26,13 @@ struct Shelf {
 }
 
 struct Idle {
-    link: Box<Link>,
+    link: Link,
     end: Instant,
 }
 
 impl Pool {
     /// The connection that was used last: the others fall idle, and go.
-    pub(super) fn take(&self) -> Option<Box<Link>> {
+    pub(super) fn take(&self) -> Option<Link> {
         let runtime = Handle::try_current().ok()?.id();
         loop {
             let mut idle = self.lock().get_mut(&runtime)?.idle.pop()?;
@@ -43,7 +43,7 @@ impl Pool {
     }
 
     /// Keeps a connection, if it can be used again and there are not too many.
-    pub(super) fn put(self: &Arc<Self>, mut link: Box<Link>) {
+    pub(super) fn put(self: &Arc<Self>, mut link: Link) {
         let (home, end) = (link.home().clone(), Instant::now() + POOL_IDLE);
         let mut shelves = self.lock();
         if shelves.values().map(|shelf| shelf.idle.len()).sum::<usize>() >= POOL_SIZE {

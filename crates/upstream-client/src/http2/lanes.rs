@@ -128,7 +128,7 @@ impl Lanes {
     async fn begin(&self) -> Result<Option<(Connection, Driver)>, TransportError> {
         let socket = self.connector.connect().await?;
         if !speaks_http2(&socket) {
-            self.single.keep(socket).await?;
+            self.single.keep(socket);
             return Ok(None);
         }
         Connection::begin(socket).await.map(Some)

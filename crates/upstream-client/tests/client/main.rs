@@ -6,6 +6,7 @@ mod connections;
 mod cuts;
 mod deadlines;
 mod fake;
+mod framing;
 mod guests;
 mod http2;
 mod images;
