@@ -262,3 +262,29 @@ async fn who_watches_sees_the_gateway_stop() {
     while snapshot(&mut watcher).await["status"]["not_ready"] != "stopping" {}
     ends(watcher).await;
 }
+
+#[tokio::test]
+async fn the_operators_numbers_are_not_for_pages_of_other_origins() {
+    let evil = [("origin", "https://evil.example")];
+    let apart = gateway(&[]).await;
+    for path in ["/status", "/metrics", EVENTS] {
+        let refused = apart.send("GET", path, &evil, b"").await;
+        assert_eq!(refused.status, 403, "{path}");
+        assert_eq!(refused.json().await["error"]["code"], "other_origin");
+    }
+    let own = format!("http://{}", apart.address);
+    let same = apart.send("GET", "/status", &[("origin", own.as_str())], b"").await;
+    assert_eq!(same.status, 200, "its own page may");
+    let health = apart.send("GET", "/health", &evil, b"").await;
+    assert_eq!((health.status, health.header("access-control-allow-origin")), (200, Some("*")));
+
+    let listed = gateway(&[("CORS_ALLOW_ORIGINS", "https://evil.example")]).await;
+    assert_eq!(listed.send("GET", "/status", &evil, b"").await.status, 200, "it is named");
+    let other = [("origin", "https://other.example")];
+    assert_eq!(listed.send("GET", "/status", &other, b"").await.status, 403);
+
+    let guarded = gateway(&[("ADMIN_KEY", ADMIN)]).await;
+    let bearer = format!("Bearer {ADMIN}");
+    let with_key = [evil[0], ("authorization", bearer.as_str())];
+    assert_eq!(guarded.send("GET", "/status", &with_key, b"").await.status, 200, "it has the key");
+}

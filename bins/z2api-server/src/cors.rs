@@ -29,13 +29,18 @@ impl Cors {
         Self { origins }
     }
 
+    /// Whether this origin is named. None is where any may call.
+    pub(crate) fn lists(&self, origin: &HeaderValue) -> bool {
+        self.origins.iter().any(|listed| origin == listed)
+    }
+
     /// For every answer.
     pub(crate) fn apply(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         let allow = if self.origins.is_empty() {
             Some(HeaderValue::from_static("*"))
         } else {
             headers.append(header::VARY, HeaderValue::from_static("Origin"));
-            origin.filter(|asked| self.origins.iter().any(|listed| *asked == listed)).cloned()
+            origin.filter(|asked| self.lists(asked)).cloned()
         };
         if let Some(allow) = allow {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allow);

@@ -97,6 +97,12 @@ impl ApiError {
         Self::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
     }
 
+    pub(crate) fn other_origin() -> Self {
+        let message = "Pages of other origins may not read this, unless CORS_ALLOW_ORIGINS lists them \
+                       or they have the key of ADMIN_KEY.";
+        Self::request(StatusCode::FORBIDDEN, "other_origin", message)
+    }
+
     pub(crate) fn expired_key() -> Self {
         let message = "The API key has expired.";
         Self::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)

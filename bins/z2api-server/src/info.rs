@@ -10,10 +10,10 @@ use z2api_wire::anthropic::models as anthropic;
 use z2api_wire::openai::models::{Model, ModelList};
 
 use crate::app::App;
-use crate::auth::shows;
 use crate::body::{Response, json, json_bytes};
 use crate::error::ApiError;
 use crate::live::Live;
+use crate::operator::check_operator;
 use crate::shape::Shape;
 use crate::status::Status;
 
@@ -106,9 +106,7 @@ pub(crate) fn ready(app: &App) -> Response {
 
 /// `GET /status`.
 pub(crate) fn status(app: &App, live: &Live, headers: &HeaderMap) -> Result<Response, ApiError> {
-    if live.admin_key.is_some_and(|expected| !shows(headers, &expected)) {
-        return Err(ApiError::no_admin_key());
-    }
+    check_operator(live, headers)?;
     Ok(json(StatusCode::OK, &Status::of(app, live)))
 }
 
@@ -117,9 +115,7 @@ pub(crate) fn metrics(app: &App, live: &Live, headers: &HeaderMap) -> Result<Res
     if !live.metrics {
         return Err(ApiError::unknown_path("/metrics"));
     }
-    if live.admin_key.is_some_and(|expected| !shows(headers, &expected)) {
-        return Err(ApiError::no_admin_key());
-    }
+    check_operator(live, headers)?;
     let text = app.counters.metrics().text(&app.readings());
     let mut response = json_bytes(StatusCode::OK, text.into_bytes());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

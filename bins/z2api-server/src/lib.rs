@@ -29,6 +29,7 @@ mod listener;
 mod live;
 mod memory;
 mod observed;
+mod operator;
 mod panics;
 mod question;
 mod rate;

@@ -11,10 +11,10 @@ use http::{HeaderMap, StatusCode};
 use z2api_observability::RequestRecord;
 
 use crate::app::App;
-use crate::auth::shows;
 use crate::body::{Body, Response, empty};
 use crate::error::ApiError;
 use crate::live::Live;
+use crate::operator::check_operator;
 use crate::service::{refuse, whole};
 use crate::shape::Shape;
 use files::File;
@@ -95,8 +95,8 @@ fn moved() -> Response {
 }
 
 fn events(app: &Arc<App>, live: &Live, headers: &HeaderMap, record: RequestRecord) -> Response {
-    if live.admin_key.is_some_and(|expected| !shows(headers, &expected)) {
-        return refuse(record, &ApiError::no_admin_key(), Shape::OpenAi);
+    if let Err(error) = check_operator(live, headers) {
+        return refuse(record, &error, Shape::OpenAi);
     }
     let Ok(place) = app.watchers.clone().try_acquire_owned() else {
         return refuse(record, &ApiError::too_many_watchers(), Shape::OpenAi);
