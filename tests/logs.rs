@@ -143,3 +143,87 @@ async fn however_a_request_ends_it_has_one_response_line() {
         assert_eq!((ids.len(), gateway.lines("request", 7).await.len()), (7, 7));
     }
 }
+
+#[tokio::test]
+async fn the_answer_of_a_client_that_goes_is_logged_as_far_as_it_came() {
+    let text = r#"{"type":"chat:completion","data":{"delta_content":"so far","phase":"answer"}}"#;
+    let script = Script::events([text]).stall_after(1);
+    let gateway = Gateway::with(Dialect::ZaiWeb, script, &[("LOG_RESPONSE_CONTENT", "true")]).await;
+    let mut reply = gateway.chat("GLM-4.5", json!({"stream": true})).await;
+    while !reply.event().await.expect("a chunk").contains("so far") {}
+    drop(reply);
+    let line = gateway.lines("response", 1).await.remove(0);
+    assert_eq!((&line["status_code"], &line["content"]), (&json!(499), &json!("so far")));
+}
+
+#[tokio::test]
+async fn probes_that_go_well_need_not_be_logged() {
+    let quiet = [("LOG_PROBES", "false"), ("ADMIN_KEY", "an-admin-key-0001")];
+    let gateway = Gateway::with(Dialect::ZaiWeb, fine(), &quiet).await;
+    let key = [("authorization", "Bearer an-admin-key-0001")];
+    for path in ["/health", "/health/live", "/health/ready", "/metrics"] {
+        assert_eq!(gateway.send("GET", path, &key, b"").await.status, 200, "{path}");
+    }
+    assert_eq!(gateway.get("/metrics").await.status, 401);
+    assert_eq!(gateway.send("GET", "/status", &key, b"").await.status, 200);
+    let lines = gateway.lines("response", 2).await;
+    let told: Vec<_> = lines.iter().map(|line| (&line["endpoint"], &line["status_code"])).collect();
+    assert_eq!(told, [(&json!("/metrics"), &json!(401)), (&json!("/status"), &json!(200))]);
+    assert_eq!(gateway.lines("request", 2).await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_in_one_piece_has_its_first_byte_at_its_end() {
+    let gateway = Gateway::with(Dialect::ZaiWeb, fine(), &[]).await;
+    gateway.chat("GLM-4.5", json!({})).await.text().await;
+    gateway.chat("no-such-model", json!({})).await.text().await;
+    gateway.get("/health").await.text().await;
+    for line in gateway.lines("response", 3).await {
+        let (first, all) = (&line["time_to_first_byte_ms"], &line["response_time_ms"]);
+        assert!(first.as_u64().is_some_and(|first| Some(first) <= all.as_u64()), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_is_a_failure_in_its_record_in_every_api() {
+    let text = r#"{"type":"chat:completion","data":{"delta_content":"x","phase":"answer"}}"#;
+    let error =
+        r#"{"type":"chat:completion","data":{"error":{"code":"INTERNAL_ERROR","detail":"x"}}}"#;
+    let begun = || Script::events([text]);
+    let failing = [
+        begun(),
+        begun().cut_after(1),
+        begun().reset_after(1),
+        Script::events([text, "not JSON"]),
+        Script::events([text, error]),
+    ];
+    for (number, script) in failing.into_iter().enumerate() {
+        let gateway = Gateway::with(Dialect::ZaiWeb, script, &[("MAX_RETRIES", "0")]).await;
+        let key = format!("Bearer {KEY}");
+        let messages = json!([{"role": "user", "content": "x"}]);
+        let apis = [
+            ("/v1/chat/completions", "messages", &messages),
+            ("/v1/completions", "prompt", &json!("x")),
+            ("/v1/messages", "messages", &messages),
+            ("/v1/responses", "input", &json!("x")),
+        ];
+        for (path, field, question) in apis {
+            let headers = [("authorization", key.as_str())];
+            let body =
+                json!({"model": "GLM-4.5", "stream": true, "max_tokens": 5, field: question});
+            let body = body.to_string();
+            let reply = gateway.send("POST", path, &headers, body.as_bytes()).await;
+            assert_eq!(reply.status, 200, "it has begun");
+            reply.text().await;
+        }
+        for line in gateway.lines("response", apis.len()).await {
+            assert_eq!(line["level"], "ERROR", "{number}: {line}");
+            assert_eq!(line["error_owner"], "upstream", "{number}: {line}");
+            assert!(line["error"].is_string() && line.get("finish_reason").is_none(), "{line}");
+        }
+        let status = gateway.get("/status").await.json().await;
+        assert_eq!(status["error_count"], apis.len(), "{number}");
+        let metrics = gateway.get("/metrics").await.text().await;
+        assert!(!metrics.contains(r#"status="200",owner="none"} 4"#), "{metrics}");
+    }
+}

@@ -179,6 +179,25 @@ impl<E: Encoder> Answer<E> {
     }
 }
 
+impl<E> Answer<E> {
+    /// The record is written as `end` says, with the text so far if the log is to have it.
+    fn close_record(&mut self, end: impl FnOnce(RequestRecord)) {
+        if let Some(mut record) = self.record.take() {
+            if let Some(kept) = self.kept.take() {
+                record.answer(kept);
+            }
+            end(record);
+        }
+    }
+}
+
+/// A client that hung up has had the text so far.
+impl<E> Drop for Answer<E> {
+    fn drop(&mut self) {
+        self.close_record(drop);
+    }
+}
+
 impl<E: Encoder + Send> Frames for Answer<E> {
     fn is_over(&self) -> bool {
         matches!(self.upstream, Upstream::Over) && self.encoder.is_empty()
@@ -213,13 +232,8 @@ impl<E: Encoder + Send> Frames for Answer<E> {
         if let Some(record) = &mut self.record {
             record.frame(bytes.len() as u64, std::mem::take(&mut self.events), clock);
         }
-        if matches!(self.upstream, Upstream::Over)
-            && let Some(mut record) = self.record.take()
-        {
-            if let Some(kept) = self.kept.take() {
-                record.answer(kept);
-            }
-            record.whole();
+        if matches!(self.upstream, Upstream::Over) {
+            self.close_record(RequestRecord::whole);
         }
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.said = Instant::now();

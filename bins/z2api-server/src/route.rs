@@ -70,6 +70,11 @@ impl<'a> Route<'a> {
         matches!(self, Self::Health | Self::Live | Self::Ready | Self::Status | Self::Metrics)
     }
 
+    /// Whether machines ask for it, again and again.
+    pub(crate) fn is_probe(&self) -> bool {
+        matches!(self, Self::Health | Self::Live | Self::Ready | Self::Metrics)
+    }
+
     /// Whether it is the operator's alone, where those have an address of their own.
     pub(crate) fn is_for_operator(&self) -> bool {
         matches!(self, Self::Status | Self::Metrics | Self::Dashboard(_))

@@ -92,6 +92,9 @@ async fn answer(
         return refuse(record, &ApiError::unknown_path(&path), shape);
     }
     record.route(route.name());
+    if route.is_probe() && !live.log.probes {
+        record.quiet();
+    }
     if peer.standing == Standing::Crowded && !route.is_about_us() {
         let error = if app.memory.is_short() {
             ApiError::out_of_memory()

@@ -132,6 +132,8 @@ pub struct Log {
     pub format: LogFormat,
     /// A line for each request and each response.
     pub requests: bool,
+    /// Of those who ask how the gateway is, too.
+    pub probes: bool,
     /// The messages too.
     pub messages: bool,
     /// The answers too.

@@ -213,6 +213,11 @@ pub const VARIABLES: &[Variable] = &[
     v("SHUTDOWN_GRACE", "30", "Seconds that running requests may take after that."),
     v("ENABLE_DETAILED_LOGGING", "true", "One line for each request and one for each response."),
     v(
+        "LOG_PROBES",
+        "true",
+        "Those lines for `/health`, what is below it, and `/metrics` as well. `false`: only where they fail.",
+    ),
+    v(
         "LOG_USER_MESSAGES",
         "false",
         "The messages in the request lines, at most 8 KiB of text each request.",

@@ -60,6 +60,8 @@ pub struct Failure {
 #[derive(Debug)]
 pub struct RequestRecord {
     log: Option<LogSink>,
+    /// If it goes well it has no lines.
+    quiet: bool,
     counters: Arc<Counters>,
     id: RequestId,
     method: String,
@@ -98,6 +100,7 @@ impl RequestRecord {
     ) -> Self {
         Self {
             log,
+            quiet: false,
             counters,
             id,
             method: method.to_owned(),
@@ -152,6 +155,11 @@ impl RequestRecord {
         if !std::mem::replace(&mut self.counted, true) {
             self.counters.begun();
         }
+    }
+
+    /// It asks how the gateway is, as others do all the time: it has lines only if it fails.
+    pub fn quiet(&mut self) {
+        self.quiet = true;
     }
 
     /// What the client calls itself; for the request line of one that is never understood.
@@ -291,6 +299,11 @@ impl RequestRecord {
         noted.answered().map(|at| at.saturating_duration_since(self.began))
     }
 
+    /// Until the first byte of the answer went out; of an answer in one piece, that is its end.
+    fn to_first_byte(&self, end: &End<'_>) -> Option<Duration> {
+        self.first_byte.or_else(|| (end.status != HUNG_UP).then_some(end.took))
+    }
+
     /// Tokens of the answer for each second since the first.
     fn pace(&self, first_token: Option<Duration>, took: Duration) -> Option<f64> {
         let (first, (_, tokens)) = (first_token?, self.usage?);
@@ -346,7 +359,7 @@ impl RequestRecord {
             think_mode: self.manner.map(|(_, mode)| mode),
             queue_time_ms: noted.queued.map(millis),
             time_to_first_token_ms: self.first_token(noted).map(millis),
-            time_to_first_byte_ms: self.first_byte.map(millis),
+            time_to_first_byte_ms: self.to_first_byte(end).map(millis),
             attempts: noted.lines(),
             finish_reason: self.finish_reason,
             prompt_tokens: self.usage.map(|(prompt, _)| prompt),
@@ -438,6 +451,9 @@ impl Drop for RequestRecord {
         let end = self.end(failed.as_ref());
         let tries = self.tries.clone();
         let noted = tries.lock();
+        if self.quiet && end.status < 400 {
+            self.log = None;
+        }
         if self.asked.is_none() {
             // No chat, or refused before it was understood: it still has its request line.
             self.request_line(&self.asker, None);

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -81,19 +82,32 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let mut line = Map::new();
-        line.insert("timestamp".to_owned(), now().into());
-        line.insert("level".to_owned(), event.metadata().level().as_str().into());
-        line.insert("type".to_owned(), fields.kind.unwrap_or_else(|| "log".into()));
-        line.insert("message".to_owned(), fields.message.unwrap_or_default());
+        let mut others = Map::new();
         for span in context.event_scope(event).into_iter().flatten() {
             if let Some(known) = span.extensions().get::<Fields>() {
-                line.extend(known.others.clone());
+                others.extend(known.others.clone());
             }
         }
-        line.extend(fields.others);
-        self.sink.line(&line);
+        others.extend(fields.others);
+        self.sink.line(&Line {
+            timestamp: now(),
+            level: event.metadata().level().as_str(),
+            r#type: fields.kind.unwrap_or_else(|| "log".into()),
+            message: fields.message.unwrap_or_default(),
+            others,
+        });
     }
+}
+
+/// What all lines have, and in this order, comes first.
+#[derive(Serialize)]
+struct Line {
+    timestamp: String,
+    level: &'static str,
+    r#type: Value,
+    message: Value,
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
 #[derive(Default)]
@@ -108,6 +122,10 @@ impl Fields {
         match field.name() {
             "type" | "r#type" => self.kind = Some(value),
             "message" => self.message = Some(value),
+            // The line has those itself.
+            name @ ("timestamp" | "level") => {
+                self.others.insert(format!("its_{name}"), value);
+            }
             name => {
                 self.others.insert(name.to_owned(), value);
             }

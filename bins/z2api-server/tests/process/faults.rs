@@ -82,22 +82,32 @@ fn a_log_that_cannot_be_written_ends_nothing() {
     assert_eq!(demo.wait().code(), Some(0));
 }
 
-/// Only a debug build panics on request.
+/// Asks with the key and a question, and wants a panic in this place. Answers what came.
 #[cfg(debug_assertions)]
-#[test]
-fn a_panic_is_a_line_of_the_log_that_tells_where_and_nothing_of_the_request() {
-    let mut demo = Demo::start(&[("DEFAULT_KEY", KEY)]);
-    let body = r#"{"model":"GLM-4.5","messages":[{"role":"user","content":"hi"}]}"#;
+fn ask_for_panic(demo: &Demo, key: &str, (path, asks): (&str, &str), place: &str) -> String {
+    let body =
+        format!(r#"{{"model":"GLM-4.5","stream":{},"max_tokens":9,{asks}}}"#, place == "stream");
     let mut socket = TcpStream::connect(&demo.address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(
         socket,
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\
-         x-test-panic: handler\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+         x-test-panic: {place}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
     .unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Only a debug build panics on request.
+#[cfg(debug_assertions)]
+#[test]
+fn a_panic_is_a_line_of_the_log_that_tells_where_and_nothing_of_the_request() {
+    let mut demo = Demo::start(&[("DEFAULT_KEY", KEY)]);
+    let asks = r#""messages":[{"role":"user","content":"hi"}]"#;
+    let answer = ask_for_panic(&demo, KEY, ("/v1/chat/completions", asks), "handler");
     assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
     let log = demo.end();
     let line = log.lines().find(|line| line.contains(r#""type":"panic""#)).expect(&log);
@@ -105,4 +115,41 @@ fn a_panic_is_a_line_of_the_log_that_tells_where_and_nothing_of_the_request() {
     let mut stderr = String::new();
     demo.stderr.read_to_string(&mut stderr).unwrap();
     assert!(!log.contains("secret words") && !stderr.contains("secret words"), "{stderr}");
+}
+
+/// All that the program says, on both of its outputs, at the finest level.
+#[cfg(debug_assertions)]
+#[test]
+fn no_secret_is_in_what_the_program_says_though_it_panics() {
+    let secrets = [
+        // A demo shows the first one.
+        ("DEFAULT_KEY", "sk-process-test,sk-canary-0123456789"),
+        ("ADMIN_KEY", "canary-admin-key-6b1f0a97"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=canary-collector-key-5d20"),
+        ("RUST_LOG", "trace"),
+    ];
+    let mut demo = Demo::start(&secrets);
+    let messages = r#""messages":[{"role":"user","content":"canary question"}]"#;
+    let apis = [
+        ("/v1/chat/completions", messages),
+        ("/v1/completions", r#""prompt":"canary prompt""#),
+        ("/v1/messages", messages),
+        ("/v1/responses", r#""input":"canary input""#),
+    ];
+    for api in apis {
+        for place in ["handler", "stream"] {
+            let answer = ask_for_panic(&demo, "sk-canary-0123456789", api, place);
+            assert!(answer.contains("error"), "{api:?} {place}: {answer}");
+        }
+    }
+    let mut said = demo.end();
+    demo.stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(said.matches(r#""type":"panic""#).count(), 2 * apis.len(), "each is told");
+    assert!(said.contains(r#""level":"TRACE""#), "the finest level");
+    // The masked key has its beginning.
+    for secret in ["canary-", "canary ", "secret words"] {
+        let line = said.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret}");
+    }
 }

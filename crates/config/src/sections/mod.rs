@@ -149,6 +149,7 @@ fn log(from: &mut Reader<'_>) -> Log {
         filter,
         format: format.unwrap_or_default(),
         requests: from.flag("ENABLE_DETAILED_LOGGING", true),
+        probes: from.flag("LOG_PROBES", true),
         messages: from.flag("LOG_USER_MESSAGES", false),
         answers: from.flag("LOG_RESPONSE_CONTENT", false),
     }

@@ -116,6 +116,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("SHUTDOWN_DELAY", "3601", "must be a whole number from 0 to 3600 (seconds)"),
     ("SHUTDOWN_GRACE", "ten", "must be a whole number from 0 to 86400 (seconds)"),
     ("ENABLE_DETAILED_LOGGING", "t", FLAG),
+    ("LOG_PROBES", "never", FLAG),
     ("LOG_USER_MESSAGES", "01", FLAG),
     ("LOG_RESPONSE_CONTENT", "yess", FLAG),
     ("DEBUG_MODE", "debug", FLAG),
