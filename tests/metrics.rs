@@ -158,19 +158,22 @@ async fn the_scrape_passes_promtools_check() {
     let gateway = Gateway::start(Dialect::OpenAi, fails_first(1, down(), fine())).await;
     gateway.chat("GLM-4.5", json!({"stream": true})).await.events().await;
     gateway.lines("response", 1).await;
-    let promtool = Command::new("promtool")
+    let promtool = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/promtool"))
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    let Ok(mut promtool) = promtool else {
-        eprintln!("skipped: there is no promtool (Debian: apt install prometheus)");
-        return;
-    };
+    let mut promtool = promtool.expect("a shell");
     let text = older_form(&scrape(&gateway).await);
-    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    // Where there is no promtool nobody reads it.
+    let _ = promtool.stdin.take().unwrap().write_all(text.as_bytes());
     let output = promtool.wait_with_output().unwrap();
+    if output.status.code() == Some(127) {
+        // Not with .ci/run, which ends where there is none.
+        eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.is_empty(), "{said}");
 }
