@@ -264,6 +264,58 @@ async fn who_watches_sees_the_gateway_stop() {
 }
 
 #[tokio::test]
+async fn a_page_that_opens_is_told_the_last_minutes() {
+    let gateway = gateway(&[]).await;
+    gateway.chat("GLM-4.5", json!({})).await.text().await;
+    gateway.chat("no-such-model", json!({})).await.text().await;
+    gateway.lines("response", 2).await;
+    let told = async {
+        loop {
+            let mut watcher = watch(&gateway, None).await;
+            let first = snapshot(&mut watcher).await;
+            let rows = first["past"].as_array().cloned().unwrap_or_default();
+            if rows.last().is_some_and(|row| row[1][3] == 2) {
+                break (watcher, first, rows);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let (mut watcher, first, rows) = tokio::time::timeout(PATIENCE, told).await.expect("a past");
+    let ages = rows.iter().map(|row| first["now_ms"].as_u64().unwrap() - row[0].as_u64().unwrap());
+    assert!(ages.collect::<Vec<_>>().is_sorted_by(|older, newer| older > newer), "{rows:?}");
+    let [in_flight, queued, memory, begun, failed, events] =
+        &rows.last().unwrap()[1].as_array().unwrap()[..]
+    else {
+        panic!("{rows:?}")
+    };
+    assert_eq!((in_flight, queued, begun), (&json!(0), &json!(0), &json!(2)));
+    assert!(memory.as_u64().unwrap() > 1_000_000 && events.as_u64().unwrap() > 0);
+    assert_eq!(failed, &json!([1, 0, 0]), "by the client, the gateway, the upstream");
+    assert!(snapshot(&mut watcher).await.get("past").is_none(), "once is enough");
+}
+
+#[tokio::test]
+async fn the_pieces_of_an_answer_are_counted_while_it_comes() {
+    for stream in [true, false] {
+        let gateway = Gateway::with(Dialect::OpenAi, fine().stall_after(1), &[]).await;
+        let body = json!({"stream": stream});
+        let asking = async {
+            let mut reply = gateway.chat("GLM-4.5", body).await;
+            while reply.event().await.is_some() {}
+        };
+        let counted = async {
+            let mut watcher = watch(&gateway, None).await;
+            while snapshot(&mut watcher).await["numbers"][5] != 1 {}
+            assert_eq!(gateway.in_flight(), 1);
+        };
+        tokio::select! {
+            () = asking => panic!("it has not ended"),
+            counted = tokio::time::timeout(PATIENCE, counted) => counted.expect("it is counted"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_operators_numbers_are_not_for_pages_of_other_origins() {
     let evil = [("origin", "https://evil.example")];
     let apart = gateway(&[]).await;

@@ -34,6 +34,13 @@ async fn the_first_fields_of_the_status_are_the_old_ones() {
         "total_requests",
         "error_count",
         "uptime_seconds",
+        // And then what this gateway adds.
+        "queued",
+        "tokens",
+        "models",
+        "current_limit",
+        "memory_state",
+        "breaker",
     ];
     let places: Vec<_> = names.iter().map(|name| text.find(&format!("\"{name}\":"))).collect();
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{text}");

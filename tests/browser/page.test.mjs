@@ -79,6 +79,41 @@ test("the charts move, and a page that comes later knows the past", async (t) =>
   noFaults(faults);
 });
 
+test("tokens per second rise while an answer comes, not when it is over", async (t) => {
+  const own = await demo();
+  t.after(own.stop);
+  const { page, faults } = await open(t, browser, own);
+  await state(page, "Live");
+  assert.equal(await page.textContent("#chart-speed .value"), "0/s");
+  await page.fill("#key", KEY);
+  await page.fill("#message", "Tell me much");
+  await page.press("#message", "Enter");
+  await page.waitForFunction(() => {
+    const running = getComputedStyle(document.getElementById("stop")).display !== "none";
+    return running && parseFloat(document.querySelector("#chart-speed .value").textContent) > 0;
+  });
+  assert.equal(await count(page, "#last tbody tr td.id"), 0, "nothing has ended yet");
+  await page.click("#stop");
+  noFaults(faults);
+});
+
+test("a page that opens shows how it was before", async (t) => {
+  const own = await demo();
+  t.after(own.stop);
+  const points = (page) =>
+    page.evaluate(() => {
+      const lines = ["load", "memory"].map((name) => document.querySelector(`#chart-${name} path.line`));
+      return Math.min(...lines.map((line) => (line?.getAttribute("d").match(/[ML]/g) ?? []).length));
+    });
+  const { page: first } = await open(t, browser, own);
+  await state(first, "Live");
+  for (let known = 0; known < 5; ) known = await points(first);
+  const { page: second, faults } = await open(t, browser, own);
+  await state(second, "Live");
+  assert.ok((await points(second)) >= 5, "lines of the time before it");
+  noFaults(faults);
+});
+
 test("a wrong key is told, counted as the client's error, and the next question works", async (t) => {
   const { page, faults } = await open(t, browser, gateway);
   await state(page, "Live");

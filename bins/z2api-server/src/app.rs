@@ -13,7 +13,7 @@ use z2api_observability::{Counters, LogFilter, LogSink, Readings, Tracer};
 use z2api_upstream_client::{BreakerState, Client, SettingsError, TokenState};
 
 use crate::connection::{Caps, Descriptors, Gate, Place};
-use crate::dashboard::MAX_WATCHERS;
+use crate::dashboard::{MAX_WATCHERS, Past};
 use crate::live::Live;
 use crate::memory::{Memory, MemorySource, Rung};
 use crate::responses_store::ResponseStore;
@@ -33,6 +33,8 @@ pub struct App {
     pub(crate) admin_apart: bool,
     /// Answers that later requests may follow.
     pub(crate) responses: Arc<ResponseStore>,
+    /// What the live page is told of the time before it was opened.
+    pub(crate) past: Past,
     /// Counts client connections.
     pub(crate) gate: Arc<Gate>,
     descriptors: Descriptors,
@@ -102,6 +104,7 @@ impl App {
             log_filter,
             tracer,
             admin_apart,
+            past: Past::default(),
             gate: Arc::default(),
             descriptors: Descriptors::raise(),
             runtimes: OnceLock::new(),

@@ -197,10 +197,7 @@ async fn gather(
 ) -> Result<(), ApiError> {
     let outcome = feedback.ask(client, chat).await;
     let Started { mut events, .. } = outcome.map_err(|failed| ApiError::from(&failed.error))?;
-    let mut count = 0;
-    let folded = poll_fn(|cx| fold_ready(&mut events, cx, transform, sink, &mut count)).await;
-    record.events(count);
-    folded
+    poll_fn(|cx| fold_ready(&mut events, cx, transform, sink, record)).await
 }
 
 fn fold_ready(
@@ -208,17 +205,19 @@ fn fold_ready(
     cx: &mut std::task::Context<'_>,
     transform: &mut Transform,
     sink: &mut impl Sink,
-    count: &mut u64,
+    record: &mut RequestRecord,
 ) -> std::task::Poll<Result<(), ApiError>> {
     use std::task::Poll;
     loop {
         let mut outcome: Result<Progress, TransformError> = Ok(Progress::More);
+        let mut count = 0;
         let polled = events.poll_events(cx, &mut |event| {
-            *count += 1;
+            count += 1;
             if matches!(outcome, Ok(Progress::More)) {
                 outcome = transform.push(&event, sink);
             }
         });
+        record.events(count);
         match (outcome, polled) {
             (Err(error), _) => return Poll::Ready(Err(ApiError::from(&error))),
             (Ok(Progress::Whole), _) | (_, Poll::Ready(None)) => return Poll::Ready(Ok(())),

@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use crate::admin;
 use crate::app::App;
 use crate::connection::{self, Door, Entrance, LAST_WORDS, turn_away};
+use crate::dashboard::keep_past;
 use crate::listener::Listener;
 use crate::memory::watch_memory;
 use crate::status::Status;
@@ -65,6 +66,7 @@ pub async fn serve(
         chores.spawn(admin::take(socket, app.clone()));
     }
     chores.spawn(watch_memory(app.clone()));
+    chores.spawn(keep_past(app.clone()));
     let mut stops = pin!(stops.fuse());
     let draining = watch::Sender::new(false);
     let mut server = Server { app, workers, draining, connections: JoinSet::new() };

@@ -22,23 +22,26 @@ pub(crate) struct Status {
     total_requests: u64,
     error_count: u64,
     uptime_seconds: u64,
-    /// Slots at the moment, where they follow the upstream.
-    current_limit: usize,
     queued: usize,
-    log_lines_dropped: u64,
-    spans_dropped: u64,
-    client_connections: usize,
-    tasks: usize,
-    ready: bool,
-    not_ready: Option<&'static str>,
-    dialect: &'static str,
-    breaker: Breaker,
+    /// How many may wait.
+    queue_size: usize,
     tokens: Vec<Token>,
     models: Vec<OfModel>,
+    /// Slots at the moment, where they follow the upstream.
+    current_limit: usize,
+    client_connections: usize,
+    max_client_connections: usize,
+    tasks: usize,
     /// How far memory is used, and so what is done about it.
     memory_state: &'static str,
     /// Set aside for request bodies.
     memory_reserved_mb: u64,
+    breaker: Breaker,
+    dialect: &'static str,
+    ready: bool,
+    not_ready: Option<&'static str>,
+    log_lines_dropped: u64,
+    spans_dropped: u64,
 }
 
 /// A line of the log.
@@ -111,20 +114,22 @@ impl Status {
             total_requests: app.counters.total_requests(),
             error_count: app.counters.error_count(),
             uptime_seconds: app.counters.uptime().as_secs(),
-            current_limit: app.admission.limit(),
             queued: app.admission.queued(),
-            log_lines_dropped: app.log.dropped(),
-            spans_dropped: app.spans().1,
-            client_connections: app.connections(),
-            tasks: app.tasks(),
-            ready: not_ready.is_none(),
-            not_ready,
-            dialect: live.dialect(),
-            breaker: Breaker::new(live.client.breaker()),
+            queue_size: live.queue,
             tokens: live.client.tokens().into_iter().map(Token::new).collect(),
             models: live.models.iter().map(|model| OfModel::new(live, model)).collect(),
+            current_limit: app.admission.limit(),
+            client_connections: app.connections(),
+            max_client_connections: app.caps().all,
+            tasks: app.tasks(),
             memory_state: app.memory.rung().as_str(),
             memory_reserved_mb: app.memory.reserved().div_ceil(MIB),
+            breaker: Breaker::new(live.client.breaker()),
+            dialect: live.dialect(),
+            ready: not_ready.is_none(),
+            not_ready,
+            log_lines_dropped: app.log.dropped(),
+            spans_dropped: app.spans().1,
         }
     }
 

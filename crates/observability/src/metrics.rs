@@ -411,6 +411,11 @@ impl Metrics {
         }
     }
 
+    /// Events of the upstream's streams so far, of answers that are under way too.
+    pub fn stream_events(&self) -> u64 {
+        self.events.get()
+    }
+
     /// The upstream sent what is not known, or rewrote what a client already had.
     pub fn odd_events(&self, unknown: u64, divergences: u64) {
         self.unknown_events.inc_by(unknown);

@@ -54,6 +54,8 @@ pub struct Finished {
     pub prompt_tokens: Option<u64>,
     /// Tokens of the answer, as the upstream counts.
     pub completion_tokens: Option<u64>,
+    /// Events of the upstream's stream: in how many pieces the answer came, and a few more.
+    pub upstream_events: u64,
     /// Tokens of the answer for each second from the first to the end.
     pub tokens_per_second: Option<f64>,
     /// Bytes of the answer's body.

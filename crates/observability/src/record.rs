@@ -239,7 +239,7 @@ impl RequestRecord {
         self.metrics().frame(events, clock.map(|clock| clock.elapsed()));
     }
 
-    /// The upstream's answer had so many events, and goes out in one piece.
+    /// So many of the upstream's events have come, of an answer that goes out in one piece.
     pub fn events(&mut self, events: u64) {
         self.events += events;
         self.metrics().frame(events, None);
@@ -290,6 +290,7 @@ impl RequestRecord {
             retry_count: noted.retries(),
             prompt_tokens: self.usage.map(|(prompt, _)| prompt),
             completion_tokens: self.usage.map(|(_, completion)| completion),
+            upstream_events: self.events,
             tokens_per_second: self.pace(first_token, end.took),
             bytes_sent: self.bytes,
         }

@@ -1,6 +1,7 @@
 //! The live page: its files, which anyone may have, and its numbers, which may need a key.
 
 mod files;
+mod past;
 mod snapshot;
 mod watcher;
 
@@ -19,6 +20,8 @@ use crate::service::{refuse, whole};
 use crate::shape::Shape;
 use files::File;
 use watcher::Watcher;
+
+pub(crate) use past::{Past, keep_past};
 
 /// How many may watch at once. More are refused: each costs a little every second.
 pub(crate) const MAX_WATCHERS: usize = 16;

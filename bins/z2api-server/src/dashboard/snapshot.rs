@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use z2api_observability::{Finished, Totals};
 
+use super::past::Numbers;
 use crate::app::App;
 use crate::live::Live;
 use crate::status::Status;
@@ -20,22 +21,32 @@ pub(super) struct Snapshot {
     status: Status,
     /// Only growing: what happened in a second is the difference of two snapshots.
     totals: Totals,
+    /// The present in the form of the past.
+    numbers: Numbers,
+    /// For who has just come: the last minutes, each moment with its Unix time in milliseconds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    past: Vec<(u64, Numbers)>,
     /// The requests that ended since the watcher's last snapshot, as far as they are remembered.
     finished: Vec<Finished>,
 }
 
 impl Snapshot {
-    /// Now, with the requests that ended after the one of number `seen`.
-    pub(super) fn take(app: &App, live: &Live, seen: u64) -> Self {
+    /// Now, with the requests that ended after the one of number `seen`; of None, with the past too.
+    pub(super) fn take(app: &App, live: &Live, seen: Option<u64>) -> Self {
         let recent = app.counters.recent();
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let past = if seen.is_none() { app.past.samples() } else { Vec::new() };
+        let dated = |(ago, numbers)| (millis(since_1970.saturating_sub(ago)), numbers);
         Self {
-            now_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
+            now_ms: millis(since_1970),
             version: env!("CARGO_PKG_VERSION"),
             think_mode: live.think_mode.as_str(),
             status: Status::of(app, live),
             totals: recent.totals(),
-            finished: recent.since(seen),
+            numbers: Numbers::of(app),
+            past: past.into_iter().map(dated).collect(),
+            finished: recent.since(seen.unwrap_or(0)),
         }
     }
 

@@ -28,8 +28,8 @@ pub(super) struct Watcher {
     admin_key: Option<[u8; 32]>,
     clock: Interval,
     drain: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// The last request it was told of.
-    seen: u64,
+    /// The last request it was told of. None before it was told anything.
+    seen: Option<u64>,
     over: bool,
     record: Option<RequestRecord>,
     _place: OwnedSemaphorePermit,
@@ -55,7 +55,7 @@ impl Watcher {
                 // It can fail only when the gateway is gone, which is a drain too.
                 let _ = draining.wait_for(|draining| *draining).await;
             }),
-            seen: 0,
+            seen: None,
             over: false,
             record: Some(record),
             _place: place,
@@ -73,7 +73,7 @@ impl Watcher {
             return None;
         }
         let snapshot = Snapshot::take(&self.app, &live, self.seen);
-        self.seen = snapshot.last_number().unwrap_or(self.seen);
+        self.seen = snapshot.last_number().or(self.seen).or(Some(0));
         let bytes = Bytes::from(snapshot.event());
         if let Some(record) = &mut self.record {
             record.first_byte();

@@ -97,11 +97,12 @@ export function drawCharts(history, minutes) {
     at: (t) => [nearest(medians, t, wide), latest(history.firsts, t)],
   });
 
-  const rate = history.rate("tokens", window);
+  const each = history.tokensPerEvent();
+  const rate = history.rate("events", window).map(({ t, v }) => ({ t, v: v * each }));
   charts.speed.show({
     ...common,
-    value: brief(history.sum("tokens", 60) / 60),
-    note: say("chart.speed.note"),
+    value: say("chart.speed.unit", { n: brief((history.sum("events", 10) / 10) * each) }),
+    note: say("chart.speed.note", { n: number(each, 1) }),
     lines: [{ colour: "c1", points: rate, area: true }],
     dots: [{ colour: "c3", points: history.speeds }],
     at: (t) => [nearest(rate, t, 1), latest(history.speeds, t)],

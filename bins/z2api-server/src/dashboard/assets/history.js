@@ -17,7 +17,7 @@ export class History {
   reset() {
     /** @type {{t: number, in_flight: number, queued: number, memory: number}[]} */
     this.gauges = [];
-    /** By second: what began, what failed by whose fault, tokens. */
+    /** By second: what began, what failed by whose fault, pieces of answers. */
     this.seconds = new Map();
     /** Single requests: time to first token in ms, tokens per second. */
     this.firsts = [];
@@ -25,77 +25,63 @@ export class History {
     /** The last requests, newest first. */
     this.requests = [];
     this.last = null;
-    /** From when on all is known, in unix seconds. */
+    /** The last moment that was told, and the first one. */
+    this.moment = null;
     this.since = 0;
   }
 
-  /** Takes a snapshot. The first one tells the past too, as far as the gateway remembers it. */
+  /** Takes a snapshot. The first one of a connection tells the past too, as far as the gateway knows it. */
   take(snapshot) {
-    const restarted = this.last && snapshot.totals.finished < this.last.totals.finished;
-    if (restarted) this.reset();
-    const t = snapshot.now_ms / 1000;
-    const { status } = snapshot;
-    this.gauges.push({
-      t,
-      in_flight: status.current_connections,
-      queued: status.queued,
-      memory: status.memory_usage_mb,
-    });
-    const known = new Set(this.requests.slice(0, 100).map((request) => request.number));
+    if (this.last && this.#isAnother(snapshot)) this.reset();
+    for (const [ms, numbers] of snapshot.past ?? []) this.#step(ms / 1000, numbers);
+    this.#step(snapshot.now_ms / 1000, snapshot.numbers);
+    const known = new Set(this.requests.map((request) => request.number));
     const fresh = snapshot.finished.filter((request) => !known.has(request.number));
     for (const request of fresh) this.#finished(request);
-    if (this.last) this.#count(Math.floor(t), this.last, snapshot, fresh);
-    else this.#begin(t, snapshot, fresh);
     this.requests = [...fresh.reverse(), ...this.requests].slice(0, 100);
     this.last = snapshot;
-    this.#forget(t);
+    this.#forget(snapshot.now_ms / 1000);
+  }
+
+  /** Whether it is of another process, or of a clock that was set back: nothing before it fits to it. */
+  #isAnother({ now_ms, status }) {
+    return status.uptime_seconds < this.last.status.uptime_seconds || now_ms < this.last.now_ms;
   }
 
   #second(t) {
     const at = Math.floor(t);
     let second = this.seconds.get(at);
-    if (!second) this.seconds.set(at, (second = { begun: 0, client: 0, gateway: 0, upstream: 0, tokens: 0 }));
+    if (!second) this.seconds.set(at, (second = { begun: 0, client: 0, gateway: 0, upstream: 0, events: 0 }));
     return second;
   }
 
-  #count(t, before, now, fresh) {
+  /** A moment, as the gateway tells it. What happened since the one before counts for its second. */
+  #step(t, [in_flight, queued, bytes, begun, failed, events]) {
+    const before = this.moment;
+    if (before && t <= before.t) return;
+    this.gauges.push({ t, in_flight, queued, memory: bytes / 2 ** 20 });
+    this.moment = { t, begun, failed, events };
+    if (!before) {
+      this.since = t;
+      return;
+    }
     const second = this.#second(t);
-    second.begun += now.status.total_requests - before.status.total_requests;
-    for (const owner of OWNERS)
-      second[owner] += now.totals[`failed_by_${owner}`] - before.totals[`failed_by_${owner}`];
-    // Of more requests than the gateway remembers, only the sum is known.
-    const told = fresh.reduce((sum, request) => sum + (request.completion_tokens ?? 0), 0);
-    second.tokens += Math.max(0, now.totals.completion_tokens - before.totals.completion_tokens - told);
+    second.begun += begun - before.begun;
+    second.events += events - before.events;
+    OWNERS.forEach((owner, at) => (second[owner] += failed[at] - before.failed[at]));
   }
 
-  /** The past that the gateway still knows: back to its start, or to the last request it remembers. */
-  #begin(t, snapshot, remembered) {
-    const started = t - snapshot.status.uptime_seconds;
-    const forgot = snapshot.totals.finished > remembered.length;
-    this.since = forgot && remembered.length ? Date.parse(remembered[0].timestamp) / 1000 : started;
-    for (const request of remembered) this.#remembered(request);
-  }
-
-  #remembered(request) {
-    const end = Date.parse(request.timestamp) / 1000;
-    this.#second(end - request.response_time_ms / 1000).begun += 1;
-    if (OWNERS.includes(request.owner) && request.status !== 499) this.#second(end)[request.owner] += 1;
-  }
-
-  /** Its tokens came evenly between the first one and the end: better than all in its last second. */
   #finished(request) {
     const end = Date.parse(request.timestamp) / 1000;
-    const first = request.time_to_first_token_ms;
-    if (first != null) this.firsts.push({ t: end, v: first });
+    if (request.time_to_first_token_ms != null) this.firsts.push({ t: end, v: request.time_to_first_token_ms });
     if (request.tokens_per_second != null) this.speeds.push({ t: end, v: request.tokens_per_second });
-    const tokens = request.completion_tokens ?? 0;
-    if (!tokens) return;
-    const begin = Math.max(end - KEPT, end - (request.response_time_ms - (first ?? 0)) / 1000);
-    const from = Math.min(begin, end - 0.001);
-    for (let at = Math.floor(from); at <= end; at += 1) {
-      const share = (Math.min(end, at + 1) - Math.max(from, at)) / (end - from);
-      if (share > 0) this.#second(at).tokens += tokens * share;
-    }
+  }
+
+  /** How many tokens a piece of an answer has, by the last answers whose tokens are known. */
+  tokensPerEvent() {
+    const counted = this.requests.filter((request) => request.completion_tokens && request.upstream_events);
+    const sum = (name) => counted.reduce((sum, request) => sum + request[name], 0);
+    return counted.length ? sum("completion_tokens") / sum("upstream_events") : 1;
   }
 
   #forget(t) {

@@ -53,9 +53,10 @@ export const words = {
   "chart.speed": ["Tokens per second", "每秒 token"],
   "chart.speed.all": ["all answers together", "全部回答合计"],
   "chart.speed.each": ["each answer", "每个回答"],
+  "chart.speed.unit": ["{n}/s", "{n}/秒"],
   "chart.speed.note": [
-    "The number is of the last minute. Known when an answer ends.",
-    "数值为最近一分钟。回答结束后才有数据。",
+    "Estimated while answers come: {n} tokens a piece, as the last ones had.",
+    "回答生成时实时估算：按最近回答，每片 {n} 个 token。",
   ],
   "chart.errors": ["Errors by owner", "错误归属"],
   "chart.errors.client": ["client", "客户端"],
