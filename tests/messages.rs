@@ -459,7 +459,7 @@ async fn what_is_a_hint_here_is_named_by_its_own_name() {
             "input_examples": [{}]}],
         "tool_choice": {"type": "auto", "disable_parallel_tool_use": true},
         "service_tier": "standard_only", "speed": "fast", "metadata": {"user_id": "me"},
-        "context_management": {"edits": []}, "diagnostics": {}, "user_profile_id": "u",
+        "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}, "diagnostics": {}, "user_profile_id": "u",
         "output_config": {"effort": "high"}, "cache_control": {"type": "ephemeral"},
         "messages": [{"role": "user", "content": [document]}],
     });
@@ -481,6 +481,7 @@ async fn what_is_a_hint_here_is_named_by_its_own_name() {
     }
     let nothing = json!({"service_tier": "auto", "speed": "standard", "inference_geo": "global",
         "thinking": {"type": "adaptive"}, "tool_choice": {"type": "auto"}, "mcp_servers": [],
+        "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
         "container": null, "metadata": {"user_id": "longer"}, "stop_sequences": [], "system": [],
         "some_new_field": 1});
     assert_eq!(ask(&gateway, nothing).await.header("x-z2api-ignored"), None);
@@ -596,7 +597,6 @@ async fn what_cannot_be_told_is_an_error_and_no_message() {
 async fn thinking_can_be_switched_and_stripped() {
     let script = answer("Hi");
     let gateway = Gateway::start(Dialect::OpenAi, script).await;
-    let hidden = json!({"thinking": {"type": "enabled", "budget_tokens": 9, "display": "omitted"}});
     for (field, expected) in [("disabled", "disabled"), ("adaptive", "enabled")] {
         ask(&gateway, json!({"thinking": {"type": field}})).await.text().await;
         let asked = gateway.sim.chats().pop().unwrap().json();
@@ -605,11 +605,51 @@ async fn thinking_can_be_switched_and_stripped() {
     let thinking =
         openai_events(&[json!({"reasoning_content": "R"}), json!({"content": "A"})], "stop");
     gateway.sim.set_plan(thinking);
-    let message = ask(&gateway, hidden).await.json().await;
-    assert_eq!(message["content"], json!([{"type": "text", "text": "A"}]));
     gateway.reload(&[("THINK_TAGS_MODE", "strip")]);
     let message = ask(&gateway, json!({})).await.json().await;
     assert_eq!(message["content"], json!([{"type": "text", "text": "A"}]));
+}
+
+#[tokio::test]
+async fn thinking_that_is_not_shown_comes_back_with_the_conversation() {
+    let script = openai_events(
+        &[json!({"reasoning_content": "Hm, \"天\""}), json!({"content": "A"})],
+        "stop",
+    );
+    let gateway = Gateway::start(Dialect::OpenAi, script).await;
+    let keep = json!({"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]});
+    for kind in ["adaptive", "enabled"] {
+        for stream in [true, false] {
+            let fields = json!({"stream": stream, "context_management": keep,
+                "thinking": {"type": kind, "display": "omitted"}});
+            let reply = ask(&gateway, fields.clone()).await;
+            assert_eq!(reply.header("x-z2api-ignored"), None);
+            let message = message_of(reply, stream).await;
+            let thought = &message["content"][0];
+            assert_eq!((&thought["type"], &thought["thinking"]), (&json!("thinking"), &json!("")));
+            assert_eq!(message["content"][1], json!({"type": "text", "text": "A"}));
+            assert!(!message.to_string().contains("Hm"), "{message}");
+            let mut next = fields;
+            next["messages"] = json!([{"role": "user", "content": "a"},
+                {"role": "assistant", "content": message["content"]},
+                {"role": "user", "content": "b"}]);
+            message_of(ask(&gateway, next.clone()).await, stream).await;
+            let asked = gateway.sim.chats().pop().unwrap().json();
+            assert_eq!(asked["messages"][1]["reasoning_content"], "Hm, \"天\"");
+            assert_eq!(asked["thinking"], json!({"type": "enabled", "clear_thinking": false}));
+            let signature = thought["signature"].as_str().unwrap();
+            next["messages"][1]["content"][0]["signature"] =
+                signature[..signature.len() - 3].into();
+            let damaged = ask(&gateway, next.clone()).await;
+            assert_eq!(damaged.status, 400);
+            assert!(damaged.text().await.contains("`messages.1.content.0.signature`"));
+            // That of somebody else says nothing here.
+            next["messages"][1]["content"][0]["signature"] = "EqQBCkYIARgC".into();
+            message_of(ask(&gateway, next).await, stream).await;
+            let asked = gateway.sim.chats().pop().unwrap().json();
+            assert_eq!(asked["messages"][1].get("reasoning_content"), None);
+        }
+    }
 }
 
 #[tokio::test]

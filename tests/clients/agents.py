@@ -1,5 +1,6 @@
 """One task for each command-line agent: the upstream has it write a file with its own tool, and then
-say so. Codex asks a tool server before that, and gives back what was thought.
+say so. Claude Code searches the web and reads the file after that, Codex asks a tool server before it;
+both give back what was thought.
 `python agents.py FOLDER [AGENT ...]`: FOLDER is where npm has put the agents."""
 
 import json
@@ -55,9 +56,15 @@ def claude(folder, base, home):
         "ANTHROPIC_BASE_URL": base.removesuffix("/v1"), "ANTHROPIC_AUTH_TOKEN": KEY,
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1",
     }
-    task = wish(("Bash", {"command": "echo high > tide.txt", "description": "Writes the tide"}))
+    calls = {
+        "Bash": {"command": "echo high > tide.txt", "description": "Writes the tide"},
+        "WebSearch": {"query": "tide tables of Brest"},
+        "Read": {"file_path": str(home.parent / "work" / "tide.txt")},
+    }
+    task = wish(*calls.items())
     program = next(folder.glob("node_modules/@anthropic-ai/claude-code-*/claude"))
-    return [program, "-p", task, "--allowedTools", "Bash", "--output-format", "json"], variables, None
+    flags = ["--allowedTools", "Bash WebSearch Read", "--output-format", "json"]
+    return [program, "-p", task, *flags], variables, [thought(tool) for tool in calls]
 
 
 def codex(folder, base, home):

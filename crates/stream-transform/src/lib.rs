@@ -35,6 +35,7 @@ mod message;
 pub mod messages;
 mod mode;
 mod models;
+mod opaque;
 mod request;
 pub mod responses;
 mod said;

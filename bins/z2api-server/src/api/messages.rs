@@ -34,7 +34,9 @@ impl Api for Messages {
 
     fn read(request: MessagesRequest, asker: &Asker<'_>) -> Result<(ChatRequest, Self), ApiError> {
         let request_id = asker.request_id.as_str().to_owned();
-        let asked = Asked { request_id, input_tokens: estimate_tokens(&request) };
+        let input_tokens = estimate_tokens(&request);
+        let hides_thinking = request.thinking.is_some_and(|thinking| thinking.is_hidden());
+        let asked = Asked { request_id, input_tokens, hides_thinking };
         Ok((chat_request(request)?, Self { asked }))
     }
 

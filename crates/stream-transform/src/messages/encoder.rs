@@ -11,6 +11,8 @@ use super::whole::{no_object, object};
 use super::{Asked, Counts, SIGNATURE, stop_reason};
 use crate::encoder::Encoder;
 use crate::escape::push_escaped;
+use crate::message::MAX_MESSAGE;
+use crate::opaque;
 use crate::sink::{Annotation, AnswerId, Sink, Unsayable};
 
 /// Writes the events of a message: `message_start`, then one block after the other, then
@@ -33,6 +35,8 @@ pub struct MessageEvents {
     stop_word: Option<String>,
     asked: Asked,
     said: Size,
+    /// The thinking of the open block, where it is not shown.
+    hidden: String,
 }
 
 /// What the open block is.
@@ -66,6 +70,7 @@ impl MessageEvents {
             stop_word: None,
             asked,
             said: Size::default(),
+            hidden: String::new(),
         };
         let message = super::whole::Message::begin(id, events.asked.input_tokens);
         events.event("message_start", &Start { kind: "message_start", message });
@@ -106,7 +111,13 @@ impl MessageEvents {
         }
         if block == Block::Thinking {
             self.begin_delta(b"signature_delta\",\"signature\":\"");
-            self.out.put_slice(SIGNATURE.as_bytes());
+            match self.asked.hides_thinking {
+                true => {
+                    let signature = opaque::write(&std::mem::take(&mut self.hidden));
+                    self.out.put_slice(signature.as_bytes());
+                }
+                false => self.out.put_slice(SIGNATURE.as_bytes()),
+            }
             self.close_delta();
         }
         self.begin("content_block_stop");
@@ -154,6 +165,11 @@ impl Sink for MessageEvents {
         self.enter(Block::Thinking, |out| {
             out.put_slice(b"\"thinking\",\"thinking\":\"\",\"signature\":\"\"");
         });
+        if self.asked.hides_thinking {
+            self.said.add(text);
+            self.hidden.push_str(text);
+            return;
+        }
         self.piece(b"thinking_delta\",\"thinking\":\"", text);
     }
 
@@ -186,6 +202,10 @@ impl Sink for MessageEvents {
 
     fn event_end(&mut self) {
         self.close_delta();
+    }
+
+    fn is_full(&self) -> bool {
+        self.hidden.len() > MAX_MESSAGE
     }
 
     fn unsayable(&self, reason: FinishReason) -> Option<Unsayable> {

@@ -1,7 +1,8 @@
 //! What a request of the Messages API would like, but whose absence changes no answer's meaning.
 
 use z2api_wire::anthropic::request::{
-    Block, Blocks, Citations, MessagesRequest, Place, Source, Text, Thinking, Tool,
+    Block, Blocks, Citations, ContextManagement, MessagesRequest, Place, Source, Text, Thinking,
+    Tool,
 };
 
 /// The fields that Chat Completions has no like of. A field at its default asks for nothing.
@@ -15,7 +16,7 @@ pub(super) fn dropped(request: &MessagesRequest) -> Vec<&'static str> {
     let fields = [
         ("cache_control", remembers(request)),
         ("citations", any_block(request, &|block| wants_citations(block))),
-        ("context_management", request.context_management.is_some()),
+        ("context_management", edits(request.context_management.as_ref())),
         ("diagnostics", request.diagnostics.is_some()),
         ("speed", request.speed.as_deref().is_some_and(|speed| speed != "standard")),
         ("thinking.budget_tokens", budget),
@@ -27,6 +28,12 @@ pub(super) fn dropped(request: &MessagesRequest) -> Vec<&'static str> {
         ("user_profile_id", request.user_profile_id.is_some()),
     ];
     fields.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
+}
+
+/// Whether anything is to be taken out of the conversation. That its thinking stays is honoured.
+fn edits(asked: Option<&ContextManagement>) -> bool {
+    let edits = asked.and_then(|asked| asked.edits.as_deref()).unwrap_or_default();
+    edits.iter().any(|edit| !edit.keeps_thinking())
 }
 
 /// Whether anything is marked to be remembered. The upstream remembers as it sees fit.

@@ -18,8 +18,8 @@ use z2api_wire::event::{FinishReason, Usage};
 
 use count::Size;
 
-/// What stands in the `signature` of a block of thinking. The upstream signs nothing: the mark only
-/// tells clients that want one before they give thinking back that the block is whole.
+/// What stands in the `signature` of a block of thinking that is shown. The upstream signs nothing:
+/// the mark only tells clients that want one before they give thinking back that the block is whole.
 const SIGNATURE: &str = "z2api";
 
 /// Why the model stopped, in Anthropic's words.
@@ -88,4 +88,6 @@ pub struct Asked {
     pub request_id: String,
     /// About how many tokens it has ([`estimate_tokens`]).
     pub input_tokens: u64,
+    /// The thinking is not to be shown, but to be given back.
+    pub hides_thinking: bool,
 }

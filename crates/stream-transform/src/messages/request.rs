@@ -6,11 +6,14 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 use z2api_wire::anthropic::request::{
-    MessagesRequest, Metadata, OutputConfig, Role as Speaker, Text, TextBlock,
+    ContextManagement, MessagesRequest, Metadata, OutputConfig, Role as Speaker, Text, TextBlock,
+    Thinking,
 };
 use z2api_wire::json::read_part;
 use z2api_wire::names::{Names, Origin};
-use z2api_wire::openai::request::{ChatRequest, Content, Message, Part, Role};
+use z2api_wire::openai::request::{
+    ChatRequest, Content, Message, Part, Role, Thinking as Switched,
+};
 
 use super::hints;
 use super::tools::Tools;
@@ -54,7 +57,11 @@ pub fn chat_request(request: MessagesRequest) -> Result<ChatRequest, RequestErro
     }
     let Turns { messages, origins } = turns;
     let one_call = request.tool_choice.as_ref().and_then(|choice| choice.disable_parallel_tool_use);
-    let hidden = request.thinking.is_some_and(|asked| asked.is_hidden());
+    let keeps = request.context_management.as_ref().is_some_and(ContextManagement::keeps_thinking);
+    let thinking = |asked: Thinking| Switched {
+        clear_thinking: keeps.then_some(false),
+        ..switched(asked.is_on())
+    };
     Ok(ChatRequest {
         model: request.model,
         messages,
@@ -72,9 +79,8 @@ pub fn chat_request(request: MessagesRequest) -> Result<ChatRequest, RequestErro
         web_search_options: tools.search,
         parallel_tool_calls: one_call.map(|one| !one),
         response_format: format.map(|format| response_format(&format, format_field)).transpose()?,
-        thinking: request.thinking.map(|asked| switched(asked.is_on())),
+        thinking: request.thinking.map(thinking),
         reasoning_effort: request.output_config.and_then(|config| config.effort),
-        reasoning_format: hidden.then(|| "strip".to_owned()),
         service_tier: request.service_tier,
         user: request.metadata.and_then(|Metadata { user_id }| user_id),
         dropped,

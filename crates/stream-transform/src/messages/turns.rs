@@ -5,6 +5,7 @@ use z2api_wire::names::Origin;
 use z2api_wire::openai::request::{Content, ImageUrl, Part, Role};
 
 use crate::as_chat::{self, Call, Turns, need, outcome, said};
+use crate::opaque::{self, Opaque};
 use crate::request::{RequestError, invalid, unsupported};
 
 /// Adds the messages of one turn. What tools gave comes before what else the user says, since it
@@ -54,7 +55,7 @@ impl Gathered {
                     self.say(part, place.clone());
                 }
             }
-            "thinking" => self.thinking.push(need(block.thinking, &place, "thinking")?),
+            "thinking" => self.think(block, &place)?,
             // Only Anthropic can read it.
             "redacted_thinking" => {}
             "tool_use" => {
@@ -66,6 +67,22 @@ impl Gathered {
             }
             "tool_result" => self.add_result(block, place, turns)?,
             _ => return unsupported(&place, "blocks of this type mean nothing to the upstream"),
+        }
+        Ok(())
+    }
+
+    /// What was not shown stands in the signature, if we wrote it.
+    fn think(&mut self, block: Block, place: &str) -> Result<(), RequestError> {
+        let thinking = need(block.thinking, place, "thinking")?;
+        let signature = block.signature.unwrap_or_default();
+        match opaque::read(&signature) {
+            Opaque::Thinking(hidden) if thinking.is_empty() => self.thinking.push(hidden),
+            Opaque::Damaged if thinking.is_empty() => {
+                let param = format!("{place}.signature");
+                return invalid(&param, format!("`{param}` is not as it was given."));
+            }
+            Opaque::Foreign if thinking.is_empty() => {}
+            Opaque::Thinking(_) | Opaque::Damaged | Opaque::Foreign => self.thinking.push(thinking),
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! A whole answer as a message of the Messages API.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use z2api_wire::event::FinishReason;
@@ -7,6 +9,7 @@ use z2api_wire::event::FinishReason;
 use super::count::Size;
 use super::{Asked, Counts, SIGNATURE, stop_reason};
 use crate::fold::{Folded, FoldedCall};
+use crate::opaque;
 use crate::sink::{AnswerId, Unsayable};
 
 /// A message.
@@ -26,7 +29,7 @@ pub(super) struct Message<'a> {
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Block<'a> {
-    Thinking { thinking: &'a str, signature: &'static str },
+    Thinking { thinking: &'a str, signature: Cow<'static, str> },
     Text { text: &'a str },
     ToolUse(ToolUse<'a>),
 }
@@ -59,7 +62,10 @@ impl<'a> Message<'a> {
 /// # Errors
 /// [`Unsayable::BadArguments`].
 pub fn message(answer: Folded<'_>, id: &AnswerId, asked: &Asked) -> Result<Vec<u8>, Unsayable> {
-    let thinking = Block::Thinking { thinking: answer.reasoning, signature: SIGNATURE };
+    let thinking = match asked.hides_thinking {
+        true => Block::Thinking { thinking: "", signature: opaque::write(answer.reasoning).into() },
+        false => Block::Thinking { thinking: answer.reasoning, signature: SIGNATURE.into() },
+    };
     let mut content: Vec<Block<'_>> = Vec::new();
     content.extend((!answer.reasoning.is_empty()).then_some(thinking));
     content.extend((!answer.content.is_empty()).then_some(Block::Text { text: answer.content }));

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::custom::Input;
 use super::frame::Frame;
 use super::names::{Form, OwnName};
-use super::opaque;
 use super::output::Status;
+use crate::opaque;
 use crate::sink::{Annotation, Unsayable};
 
 /// An item of the output.

@@ -6,9 +6,9 @@ use z2api_wire::openai::responses::{self as responses, Item, Parts};
 
 use super::custom::Arguments;
 use super::names::{OwnName, ToolNames};
-use super::opaque::{self, Opaque};
 use crate::as_chat::{self, Call, Turns, json, need, outcome, said};
 use crate::fold::Folded;
+use crate::opaque::{self, Opaque};
 use crate::request::{RequestError, invalid, unsupported};
 
 /// Adds the messages of `items`. `dropped` gets the names of what was left out.

@@ -9,7 +9,6 @@ mod hints;
 mod item;
 mod items;
 mod names;
-mod opaque;
 mod open;
 mod output;
 mod places;

@@ -51,7 +51,7 @@ pub struct MessagesRequest {
     /// What to remember of the request.
     pub cache_control: Option<Mark>,
     /// What Anthropic would take out of a long conversation.
-    pub context_management: Option<Mark>,
+    pub context_management: Option<ContextManagement>,
     /// What to tell about the cache.
     pub diagnostics: Option<Mark>,
     /// For whom the request is.
@@ -60,6 +60,38 @@ pub struct MessagesRequest {
 
 /// A field of which only matters that it is there.
 pub type Mark = de::IgnoredAny;
+
+/// `context_management`.
+#[derive(Debug, Deserialize)]
+pub struct ContextManagement {
+    /// What to do, in order.
+    pub edits: Option<Vec<Edit>>,
+}
+
+/// One of the edits of a conversation.
+#[derive(Debug, Deserialize)]
+pub struct Edit {
+    /// A dated name.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What to keep of it.
+    pub keep: Option<Box<RawValue>>,
+}
+
+impl ContextManagement {
+    /// Whether the thinking of all earlier turns is to stay.
+    pub fn keeps_thinking(&self) -> bool {
+        self.edits.iter().flatten().any(Edit::keeps_thinking)
+    }
+}
+
+impl Edit {
+    /// Whether it takes nothing out: of the thinking, it keeps all.
+    pub fn keeps_thinking(&self) -> bool {
+        let all = self.keep.as_ref().is_some_and(|keep| keep.get() == "\"all\"");
+        all && self.kind.starts_with("clear_thinking_")
+    }
+}
 
 /// `metadata`.
 #[derive(Debug, Deserialize)]
@@ -196,6 +228,8 @@ pub struct Block {
     pub citations: Option<Citations>,
     /// Of `thinking`.
     pub thinking: Option<String>,
+    /// Of `thinking`: something that only who gave it can read.
+    pub signature: Option<String>,
     /// The id of a `tool_use`.
     pub id: Option<String>,
     /// The tool's name of a `tool_use`.

@@ -1,6 +1,7 @@
-//! Thinking that a client gives back without reading it: `encrypted_content`.
+//! Thinking that a client gives back without reading it: `encrypted_content` in the Responses API, the
+//! `signature` of thinking that is not shown in the Messages API.
 //!
-//! It is not encrypted: the client has the same words beside it. It is base64 with a mark before it,
+//! It is not encrypted: it hides nothing from the client. It is base64 with a mark before it,
 //! so that it is known again, and nobody takes it for words.
 
 use base64::Engine;
@@ -10,15 +11,15 @@ use base64::engine::general_purpose::STANDARD;
 const MARK: &str = "z2api-reasoning-1:";
 
 /// The thinking in this form.
-pub(super) fn write(thinking: &str) -> String {
+pub(crate) fn write(thinking: &str) -> String {
     let mut text = MARK.to_owned();
     STANDARD.encode_string(thinking, &mut text);
     text
 }
 
-/// What is in an `encrypted_content`.
+/// What is in something that a client gives back.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Opaque {
+pub(crate) enum Opaque {
     /// Thinking of ours.
     Thinking(String),
     /// It begins like ours, and is damaged.
@@ -27,7 +28,7 @@ pub(super) enum Opaque {
     Foreign,
 }
 
-pub(super) fn read(text: &str) -> Opaque {
+pub(crate) fn read(text: &str) -> Opaque {
     let Some(encoded) = text.strip_prefix(MARK) else { return Opaque::Foreign };
     let decoded = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     decoded.map_or(Opaque::Damaged, Opaque::Thinking)
