@@ -125,7 +125,7 @@ async fn hints_that_are_left_out_are_named_as_the_client_wrote_them() {
         ),
         (
             json!({"include": ["web_search_call.action.sources", "file_search_call.results"]}),
-            "include.web_search_call.action.sources, include.file_search_call.results",
+            "include.file_search_call.results, include.web_search_call.action.sources",
         ),
         (
             json!({"tools": [{"type": "web_search", "external_web_access": false}]}),

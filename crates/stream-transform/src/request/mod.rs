@@ -8,8 +8,6 @@ mod messages;
 mod options;
 mod tools;
 
-use std::collections::HashSet;
-
 use z2api_wire::chat::Chat;
 use z2api_wire::event::Dialect;
 use z2api_wire::json::Unreadable;
@@ -48,7 +46,7 @@ pub struct Understood {
     pub chat: Chat,
     /// Words that end the answer, whether or not the upstream knows them.
     pub stop: Vec<String>,
-    /// The fields that were left out: hints that this upstream does not take.
+    /// The fields that were left out, by the alphabet: hints that this upstream does not take.
     pub ignored: Vec<&'static str>,
 }
 
@@ -115,9 +113,10 @@ pub fn chat_of(
     let names = std::mem::take(&mut request.names);
     let understood = understand(request, models, server);
     let mut understood = understood.map_err(|error| error.renamed(&names))?;
-    let (ignored, mut told) = (&mut understood.ignored, HashSet::new());
+    let ignored = &mut understood.ignored;
     ignored.iter_mut().for_each(|name| *name = names.field(name));
-    ignored.retain(|name| told.insert(*name));
+    ignored.sort_unstable();
+    ignored.dedup();
     Ok(understood)
 }
 
