@@ -59,3 +59,26 @@ async fn a_stream_that_breaks_off_is_the_same_error_everywhere() {
     let idle = [("STREAM_IDLE_TIMEOUT", "100")];
     check(half().stall_after(2), &idle, 504, "upstream_idle_timeout", "timeout_error").await;
 }
+
+#[tokio::test]
+async fn a_gateway_that_must_go_tells_every_stream() {
+    let stuck = half().stall_after(2);
+    let gateway = Gateway::with(Dialect::OpenAi, stuck, &[("SHUTDOWN_GRACE", "0")]).await;
+    let mut streams = Vec::new();
+    for api in APIS {
+        streams.push((api, api.ask(&gateway, &Question::new(true)).await));
+    }
+    gateway.stop();
+    for (api, reply) in streams {
+        let broken = hear(api, reply).await;
+        let Outcome::Broken(text, failure) = broken else { panic!("{api:?}: {broken:?}") };
+        assert!("half of it".starts_with(&text), "{api:?}: {text}");
+        assert_eq!(failure.message, "The gateway is shutting down.");
+        match api {
+            Api::Chat => assert_eq!(failure.code.as_deref(), Some("server_shutting_down")),
+            Api::Responses => assert!(failure.code.is_some()),
+            Api::Messages => assert_eq!(failure.kind.as_deref(), Some("overloaded_error")),
+        }
+    }
+    assert_eq!(gateway.ended().await, 3);
+}
