@@ -3,4 +3,6 @@
 
 pub mod error;
 pub mod models;
+mod options;
 pub mod request;
+mod turn;
