@@ -2,6 +2,8 @@
 
 use z2api_wire::anthropic::request::{Block, Blocks, MessagesRequest, Place, Source, Text};
 
+use crate::opaque::{self, Opaque};
+
 /// What an image is taken for.
 const IMAGE: u64 = 1_000;
 /// What a turn costs beside its text.
@@ -18,6 +20,10 @@ pub(super) struct Size {
 
 impl Size {
     pub(super) fn add(&mut self, text: &str) {
+        if text.is_ascii() {
+            self.ascii += text.len() as u64;
+            return;
+        }
         let ascii = text.bytes().filter(u8::is_ascii).count();
         self.ascii += ascii as u64;
         self.other += (text.chars().count() - ascii) as u64;
@@ -42,6 +48,11 @@ impl Size {
             .into_iter()
             .flatten()
             .for_each(|text| self.add(text));
+        if let Some(Opaque::Thinking(hidden)) = block.signature.as_deref().map(opaque::read)
+            && thinking.as_ref().is_some_and(String::is_empty)
+        {
+            self.add(&hidden);
+        }
         if let Some(input) = &block.input {
             self.add(input.get());
         }
