@@ -227,3 +227,22 @@ async fn a_stream_that_breaks_is_a_failure_in_its_record_in_every_api() {
         assert!(!metrics.contains(r#"status="200",owner="none"} 4"#), "{metrics}");
     }
 }
+
+#[tokio::test]
+async fn thinking_that_is_shown_apart_is_logged_apart() {
+    let thinking = r#"{"type":"chat:completion","data":{"delta_content":"hm","phase":"thinking"}}"#;
+    let [text, end] = [
+        r#"{"type":"chat:completion","data":{"delta_content":"tide","phase":"answer"}}"#,
+        r#"{"type":"chat:completion","data":{"phase":"done","done":true}}"#,
+    ];
+    let wanted = [("LOG_RESPONSE_CONTENT", "true"), ("THINK_TAGS_MODE", "reasoning")];
+    let script = Script::events([thinking, text, end]);
+    let gateway = Gateway::with(Dialect::ZaiWeb, script, &wanted).await;
+    for stream in [true, false] {
+        gateway.chat("GLM-4.5-Thinking", json!({"stream": stream})).await.text().await;
+    }
+    for line in gateway.lines("response", 2).await {
+        let said = (&line["content"], &line["reasoning_content"]);
+        assert_eq!(said, (&json!("tide"), &json!("hm")));
+    }
+}

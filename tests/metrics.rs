@@ -120,6 +120,21 @@ async fn a_refusal_for_want_of_room_is_a_rejection_with_its_reason() {
 }
 
 #[tokio::test]
+async fn who_waits_in_vain_has_waited_too() {
+    let few = [("MAX_CONCURRENT_CONNECTIONS", "1"), ("QUEUE_TIMEOUT", "100")];
+    let gateway = Gateway::with(Dialect::OpenAi, fine().stall_after(1), &few).await;
+    let mut held = gateway.chat("GLM-4.5", json!({"stream": true})).await;
+    held.event().await.expect("a chunk");
+    let refused = gateway.chat("GLM-4.5", json!({})).await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.header("server-timing").unwrap().starts_with("queue;dur="));
+    let line = &gateway.lines("response", 1).await[0];
+    assert!(line["queue_time_ms"].as_u64().is_some_and(|waited| waited >= 100), "{line}");
+    let rejected = "z2api_rejections_total{reason=\"queue_timeout\"}";
+    check(&scrape(&gateway).await, &[(rejected, 1.0), ("z2api_queue_wait_seconds_count", 1.0)]);
+}
+
+#[tokio::test]
 async fn what_a_tokens_refusals_taught_is_told() {
     let too_many = r#"{"error":{"code":"1302","message":"too many"}}"#;
     let plan = plan_fn(move |asked| match asked.json()["stop"].is_null() {

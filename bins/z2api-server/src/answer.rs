@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
-use z2api_observability::RequestRecord;
+use z2api_observability::{RequestRecord, Said};
 use z2api_stream_transform::{Encoder, Progress, Transform, TransformError};
 use z2api_upstream_client::{EventStream, Failed, Started};
 
@@ -39,7 +39,7 @@ pub(crate) struct Answer<E> {
     heartbeat: Option<Heartbeat>,
     cut: Cut,
     /// The text so far, where the log is to have it.
-    kept: Option<String>,
+    kept: Option<Said>,
     record: Option<RequestRecord>,
     /// Of the upstream, since the client last got something.
     events: u64,
@@ -103,7 +103,7 @@ impl<E: Encoder> Answer<E> {
             buffer: live.limits.stream_buffer,
             heartbeat: live.limits.heartbeat.map(Heartbeat::new),
             cut: cut(app, live.limits.hold, &slot),
-            kept: live.log.answers.then(String::new),
+            kept: live.log.answers.then(Said::default),
             record: Some(record),
             slot,
             events: 0,

@@ -7,7 +7,8 @@ use http::header::{self, HeaderValue};
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use z2api_observability::RequestRecord;
+use z2api_admission::Reason;
+use z2api_observability::{RequestRecord, Said};
 use z2api_stream_transform::{Fold, Progress, Sink, Transform, TransformError};
 use z2api_upstream_client::{Client, EventStream, Started};
 use z2api_wire::chat::Chat;
@@ -78,7 +79,12 @@ async fn answer_to<A: Api>(
     let listed = app.memory.enlist(question.size as u64);
     let slot = match Slot::take(share, of_model, &question.caller, listed).await {
         Ok(slot) => slot,
-        Err(rejected) => return refused::<A>(record, &rejected.into()),
+        Err(rejected) => {
+            if is_told_to_waiters(rejected.reason) {
+                record.queued(waited.elapsed());
+            }
+            return refused::<A>(record, &rejected.into());
+        }
     };
     record.queued(waited.elapsed());
     fault.in_handler();
@@ -92,6 +98,11 @@ async fn answer_to<A: Api>(
         response.headers_mut().insert("x-z2api-ignored", ignored);
     }
     fault.in_stream(response)
+}
+
+/// Whether one may have waited in vain before it: that time is told as any other in the queue.
+fn is_told_to_waiters(reason: Reason) -> bool {
+    matches!(reason, Reason::QueueTimeout | Reason::OverFairShare | Reason::Draining)
 }
 
 /// The answer as a stream. Its head waits for the upstream's first event, so that a refusal has
@@ -154,7 +165,7 @@ async fn whole<A: Api>(
     let Question { api, chat, options, id, feedback, lease: _room, .. } = question;
     let told_to_end = slot.listed.told();
     let (mut transform, mut fold) = (Transform::new(options), Fold::default());
-    let mut kept = live.log.answers.then(String::new);
+    let mut kept = live.log.answers.then(Said::default);
     let mut tee = Tee { sink: &mut fold, kept: kept.as_mut() };
     let outcome = tokio::select! {
         folded = timeout_at(

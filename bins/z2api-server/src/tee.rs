@@ -1,5 +1,6 @@
 //! Keeps what is said for the log, where the settings ask for it.
 
+use z2api_observability::Said;
 use z2api_stream_transform::{Annotation, Sink, Unsayable};
 use z2api_wire::event::{FinishReason, ToolCallDelta, Usage};
 
@@ -10,26 +11,27 @@ pub(crate) const MAX_KEPT: usize = 8 * 1024;
 #[derive(Debug)]
 pub(crate) struct Tee<'a, S> {
     pub(crate) sink: &'a mut S,
-    pub(crate) kept: Option<&'a mut String>,
+    pub(crate) kept: Option<&'a mut Said>,
 }
 
-impl<S> Tee<'_, S> {
-    fn keep(&mut self, text: &str) {
-        if let Some(kept) = &mut self.kept {
-            let room = MAX_KEPT.saturating_sub(kept.len());
-            kept.push_str(&text[..text.floor_char_boundary(room.min(text.len()))]);
-        }
-    }
+/// As much of a text as there is room for, beside what is there.
+fn keep(text: &str, to: &mut String, beside: &str) {
+    let room = MAX_KEPT.saturating_sub(to.len() + beside.len());
+    to.push_str(&text[..text.floor_char_boundary(room.min(text.len()))]);
 }
 
 impl<S: Sink> Sink for Tee<'_, S> {
     fn content(&mut self, text: &str) {
-        self.keep(text);
+        if let Some(Said { content, reasoning }) = self.kept.as_deref_mut() {
+            keep(text, content, reasoning);
+        }
         self.sink.content(text);
     }
 
     fn reasoning(&mut self, text: &str) {
-        self.keep(text);
+        if let Some(Said { content, reasoning }) = self.kept.as_deref_mut() {
+            keep(text, reasoning, content);
+        }
         self.sink.reasoning(text);
     }
 

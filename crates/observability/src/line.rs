@@ -147,4 +147,7 @@ pub(crate) struct ResponseLine<'a> {
     /// The text of the answer, if it is to be logged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) content: Option<&'a str>,
+    /// The thinking, where it is shown apart and to be logged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reasoning_content: Option<&'a str>,
 }

@@ -42,6 +42,15 @@ pub struct Asked {
     pub messages: Option<String>,
 }
 
+/// The text of an answer, as far as the log may have it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// What was answered.
+    pub content: String,
+    /// What was thought before, where that was shown apart.
+    pub reasoning: String,
+}
+
 /// Why a request failed.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -84,7 +93,7 @@ pub struct RequestRecord {
     events: u64,
     status: Option<u16>,
     failed: Option<Failure>,
-    answer: Option<String>,
+    answer: Option<Said>,
     whole: bool,
 }
 
@@ -246,8 +255,8 @@ impl RequestRecord {
     }
 
     /// The text of the answer, if it is to be logged.
-    pub fn answer(&mut self, text: String) {
-        self.answer = Some(text);
+    pub fn answer(&mut self, said: Said) {
+        self.answer = Some(said);
     }
 
     /// The status that goes out.
@@ -339,6 +348,7 @@ impl RequestRecord {
     fn response_line(&self, end: &End<'_>, noted: &Noted) {
         let Some(log) = &self.log else { return };
         let asked = self.asked.as_ref();
+        let said_before = self.answer.as_ref().map(|said| said.reasoning.as_str());
         log.line(&ResponseLine {
             request_id: self.id.as_str(),
             trace_id: noted.trace_id(),
@@ -370,7 +380,8 @@ impl RequestRecord {
             error_kind: end.kind,
             error_owner: end.kind.map(|_| end.owner),
             error: end.error,
-            content: self.answer.as_deref(),
+            content: self.answer.as_ref().map(|said| said.content.as_str()),
+            reasoning_content: said_before.filter(|thinking| !thinking.is_empty()),
         });
     }
 
