@@ -55,8 +55,8 @@ export const words = {
   "chart.speed.each": ["each answer", "每个回答"],
   "chart.speed.unit": ["{n}/s", "{n}/秒"],
   "chart.speed.note": [
-    "Estimated while answers come: {n} tokens a piece, as the last ones had.",
-    "回答生成时实时估算：按最近回答，每片 {n} 个 token。",
+    "Estimated while answers come. Tokens a piece, in the last ones: {n}.",
+    "回答生成时实时估算。最近回答每片 token 数：{n}。",
   ],
   "chart.errors": ["Errors by owner", "错误归属"],
   "chart.errors.client": ["client", "客户端"],
