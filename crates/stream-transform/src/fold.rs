@@ -8,6 +8,9 @@ use crate::sink::{Annotation, Sink};
 /// What a piece of a call costs besides its text, in bytes.
 const CALL: usize = 64;
 
+/// What a stretch costs besides its text, in bytes: an API may tell it as an item of its own.
+const STRETCH: usize = 256;
+
 /// Gathers an answer, for whichever API it is then written in.
 #[derive(Debug, Default)]
 pub struct Fold {
@@ -145,7 +148,7 @@ impl Sink for Fold {
     }
 
     fn is_full(&self) -> bool {
-        self.len() > MAX_MESSAGE
+        self.len() + self.order.len() * STRETCH > MAX_MESSAGE
     }
 
     fn finish(&mut self, reason: FinishReason, usage: Option<&Usage>) {

@@ -88,6 +88,8 @@ fn marked(plain: &str, tool: &OwnName) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn own(namespace: &str, name: &str) -> OwnName {
@@ -114,6 +116,19 @@ mod tests {
     fn a_tool_in_a_namespace_has_both_names_in_one() {
         let names = named(&[("", "look"), ("mcp__tide", "look"), ("mcp__moon__", "look")]);
         assert_eq!(names, ["look", "mcp__tide__look", "mcp__moon__look"]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_tool_has_a_name_that_upstreams_take_and_that_leads_back(
+            tools in prop::collection::hash_set(("(a|_|é|long){1,9}", "(a|_|b|é|long){1,20}"), 1..20),
+        ) {
+            let tools: Vec<_> = tools.iter().map(|(one, two)| (one.as_str(), two.as_str())).collect();
+            for name in named(&tools) {
+                let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+                prop_assert!(name.chars().all(fits), "{}", name);
+            }
+        }
     }
 
     #[test]
