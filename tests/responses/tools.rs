@@ -193,7 +193,10 @@ async fn a_tool_that_makes_no_sense_is_told_by_its_place() {
         (json!([space(json!([{"type": "custom", "name": ""}]))]), "tools[0].tools[0].name"),
         (json!([{"type": "namespace", "tools": [f]}]), "tools[0].name"),
         (json!([f, {"type": "code_interpreter"}]), "tools[1]"),
-        (json!([{"type": "web_search"}]), "tools[0]"),
+        (
+            json!([{"type": "web_search", "filters": {"allowed_domains": ["a"]}}]),
+            "tools[0].filters",
+        ),
         (json!([{"type": "local_shell"}]), "tools[0]"),
     ] {
         let reply = ask(&gateway, json!({"tools": tools})).await;
@@ -201,4 +204,53 @@ async fn a_tool_that_makes_no_sense_is_told_by_its_place() {
         assert_eq!(reply.json().await["error"]["param"], param, "{tools}");
     }
     assert_eq!(gateway.sim.chat_requests(), 0);
+}
+
+#[tokio::test]
+async fn a_search_of_the_web_is_what_the_model_of_that_variant_does() {
+    let web = || {
+        Script::events([
+            r#"{"type":"chat:completion","data":{"delta_content":"fine","phase":"answer"}}"#,
+            r#"{"type":"chat:completion","data":{"phase":"done","done":true}}"#,
+        ])
+    };
+    let gateway = Gateway::start(Dialect::ZaiWeb, web()).await;
+    let search = json!([{"type": "web_search", "search_context_size": "low"}]);
+    for (fields, searches) in [
+        (json!({"tools": search}), true),
+        (json!({"tools": [{"type": "web_search_preview"}], "tool_choice": "required"}), true),
+        (json!({"tools": search, "tool_choice": {"type": "web_search"}}), true),
+        (json!({"tools": search, "tool_choice": "none"}), false),
+        (json!({"tools": [{"type": "web_search", "external_web_access": false}]}), false),
+    ] {
+        let mut fields = fields;
+        fields["model"] = json!("GLM-4.5");
+        let reply = ask(&gateway, fields.clone()).await;
+        let named = reply.header("x-z2api-ignored").map(str::to_owned);
+        assert_eq!(reply.status, 200, "{fields}");
+        assert_eq!(
+            named.is_some_and(|names| names.contains("search_context_size")),
+            fields["tools"] == search
+        );
+        assert_eq!(asked(&gateway)["features"]["web_search"], searches, "{fields}");
+    }
+    // Beside functions, where there are some.
+    let gateway = Gateway::start(Dialect::OpenAi, calls(&[("c1", "look", "{}")])).await;
+    let tools = json!([{"type": "function", "name": "look"}, {"type": "web_search"}]);
+    let some = |names: Value| json!({"type": "allowed_tools", "mode": "auto", "tools": names});
+    for (choice, kinds) in [
+        (json!("auto"), vec!["function", "web_search"]),
+        (some(json!([{"type": "web_search"}])), vec!["web_search"]),
+        (some(json!([{"type": "function", "name": "look"}])), vec!["function"]),
+    ] {
+        assert_eq!(ask(&gateway, json!({"tools": tools, "tool_choice": choice})).await.status, 200);
+        let asked = asked(&gateway)["tools"].clone();
+        let told: Vec<&str> =
+            asked.as_array().unwrap().iter().map(|tool| tool["type"].as_str().unwrap()).collect();
+        assert_eq!(told, kinds, "{choice}");
+    }
+    let refused = ask(&gateway, json!({"tool_choice": {"type": "web_search"}})).await;
+    assert_eq!(refused.json().await["error"]["param"], "tool_choice");
+    let blind = json!({"model": "GLM-4.5V", "tools": [{"type": "web_search"}]});
+    assert_eq!(ask(&gateway, blind).await.json().await["error"]["param"], "tools");
 }

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use z2api_wire::json::{self, Object};
 
-use super::names::{OwnName, ToolNames};
+use super::names::OwnName;
+use super::tools::Tools;
 use crate::as_chat::{OfFunction, json};
 use crate::request::{RequestError, invalid, unsupported};
 
@@ -15,8 +16,17 @@ pub(super) enum Choice {
     Word(Box<RawValue>),
     /// This one.
     One(OwnName),
+    /// The search of the web.
+    Search,
     /// Any of these; which of them is another choice.
-    Some { mode: Mode, tools: Vec<OwnName> },
+    Some { mode: Mode, tools: Vec<Allowed> },
+}
+
+/// A tool that is allowed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Allowed {
+    Tool(OwnName),
+    Search,
 }
 
 /// Whether one of the allowed tools must be called.
@@ -55,41 +65,65 @@ impl Choice {
             }
             ("allowed_tools", None, _) => missing("tool_choice.mode"),
             ("allowed_tools", _, None) => missing("tool_choice.tools"),
-            (kind, ..) => Ok(Self::One(named(kind, given.namespace, given.name, PARAM)?)),
+            (kind, ..) => Ok(match named(kind, given.namespace, given.name, PARAM)? {
+                Allowed::Tool(tool) => Self::One(tool),
+                Allowed::Search => Self::Search,
+            }),
         }
     }
 
     /// Whether this tool may be offered.
     pub(super) fn allows(&self, tool: &OwnName) -> bool {
         match self {
-            Self::Word(_) | Self::One(_) => true,
-            Self::Some { tools, .. } => tools.contains(tool),
+            Self::Word(_) | Self::One(_) | Self::Search => true,
+            Self::Some { tools, .. } => {
+                tools.iter().any(|allowed| matches!(allowed, Allowed::Tool(name) if name == tool))
+            }
         }
     }
 
-    /// The choice in the words of chat requests.
-    pub(super) fn in_chat(&self, names: &ToolNames) -> Result<Box<RawValue>, RequestError> {
+    /// Whether the web may be searched.
+    pub(super) fn allows_search(&self) -> bool {
+        match self {
+            Self::Word(word) => word.get() != "\"none\"",
+            Self::One(_) | Self::Search => true,
+            Self::Some { tools, .. } => tools.contains(&Allowed::Search),
+        }
+    }
+
+    /// The choice in the words of chat requests. A search that is asked for is made in any case: it
+    /// leaves no choice.
+    pub(super) fn in_chat(&self, given: &Tools) -> Result<Option<Box<RawValue>>, RequestError> {
         #[derive(Serialize)]
         struct Name<'a> {
             name: &'a str,
         }
-        let known = |tool: &OwnName, place: &str| match names.offered(tool) {
-            Some(name) => Ok(name),
-            None => invalid(place, format!("`{place}` names none of the `tools`.")),
-        };
-        match self {
-            Self::Word(word) => Ok(word.clone()),
-            Self::One(tool) => {
-                let name = known(tool, "tool_choice")?;
-                Ok(json(&OfFunction::new(Name { name })))
+        let unknown = |place: &str| invalid(place, format!("`{place}` names none of the `tools`."));
+        Ok(Some(match self {
+            Self::Word(word) if word.get() == "\"required\"" && given.only_searches() => {
+                return Ok(None);
             }
+            Self::Word(word) => word.clone(),
+            Self::Search if given.searches => return Ok(None),
+            Self::Search => return unknown("tool_choice"),
+            Self::One(tool) => match given.names.offered(tool) {
+                Some(name) => json(&OfFunction::new(Name { name })),
+                None => return unknown("tool_choice"),
+            },
             Self::Some { mode, tools } => {
-                for (at, tool) in tools.iter().enumerate() {
-                    known(tool, &format!("tool_choice.tools[{at}]"))?;
+                let is_given = |tool: &Allowed| match tool {
+                    Allowed::Tool(tool) => given.names.offered(tool).is_some(),
+                    Allowed::Search => given.searches,
+                };
+                if let Some(at) = tools.iter().position(|tool| !is_given(tool)) {
+                    return unknown(&format!("tool_choice.tools[{at}]"));
                 }
-                Ok(json(mode))
+                if *mode == Mode::Required && given.only_searches() {
+                    return Ok(None);
+                }
+                json(mode)
             }
-        }
+        }))
     }
 }
 
@@ -98,10 +132,11 @@ fn named(
     namespace: Option<String>,
     name: Option<String>,
     place: &str,
-) -> Result<OwnName, RequestError> {
+) -> Result<Allowed, RequestError> {
     match (kind, name) {
-        ("function" | "custom", Some(name)) => Ok(OwnName { namespace, name }),
+        ("function" | "custom", Some(name)) => Ok(Allowed::Tool(OwnName { namespace, name })),
         ("function" | "custom", None) => missing(&format!("{place}.name")),
+        (kind, _) if kind.starts_with("web_search") => Ok(Allowed::Search),
         _ => unsupported(place, "the upstream calls tools of the client's only"),
     }
 }

@@ -26,6 +26,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("response_format", "text.format"),
     ("thinking", "reasoning.effort"),
     ("verbosity", "text.verbosity"),
+    ("web_search_options", "tools"),
 ];
 
 /// A request, understood.
@@ -50,7 +51,13 @@ pub fn chat_request(
 ) -> Result<Asked, RequestError> {
     check(&request)?;
     let choice = request.tool_choice.as_deref().map(Choice::read).transpose()?;
-    let Tools { functions, names, mut dropped } = tools(request.tools.as_deref(), choice.as_ref())?;
+    let tools = tools(request.tools.as_deref(), choice.as_ref())?;
+    let may_search = choice.as_ref().is_none_or(Choice::allows_search);
+    let tool_choice = match choice {
+        Some(choice) => choice.in_chat(&tools)?,
+        None => None,
+    };
+    let Tools { functions, names, searches, mut dropped } = tools;
     dropped.extend(hints::dropped(&request)?);
     let origins = earlier.iter().map(|_| Origin::at("previous_response_id")).collect();
     let mut turns = Turns { messages: earlier, origins };
@@ -76,7 +83,8 @@ pub fn chat_request(
         top_p: request.top_p,
         max_tokens: request.max_output_tokens,
         tools: functions,
-        tool_choice: choice.map(|choice| choice.in_chat(&names)).transpose()?,
+        tool_choice,
+        web_search_options: (searches && may_search).then(|| json(&serde_json::Map::new())),
         response_format: format.map(response_format).transpose()?,
         // An effort switches the thinking of a model that can do either.
         thinking: effort.as_ref().map(|word| switched(word != "none")),

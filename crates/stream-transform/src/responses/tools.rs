@@ -1,6 +1,6 @@
 //! The client's tools, as functions.
 //!
-//! Functions stay what they are. The name of a namespace comes before the names of its tools. A
+//! Functions stay what they are. A search of the web is what chat requests ask for beside them. The name of a namespace comes before the names of its tools. A
 //! custom tool becomes a function that takes its text as `input`.
 
 use std::borrow::Cow;
@@ -25,8 +25,24 @@ pub(super) struct Tools {
     /// As chat requests have them; None if there are none.
     pub(super) functions: Option<Box<RawValue>>,
     pub(super) names: ToolNames,
+    /// Whether a search of the web is among them.
+    pub(super) searches: bool,
     /// What was left out.
     pub(super) dropped: Vec<&'static str>,
+}
+
+impl Tools {
+    /// Whether a search is all that is offered.
+    pub(super) fn only_searches(&self) -> bool {
+        self.searches && self.functions.is_none()
+    }
+
+    /// Names something that was left out, once.
+    fn drop(&mut self, name: &'static str) {
+        if !self.dropped.contains(&name) {
+            self.dropped.push(name);
+        }
+    }
 }
 
 /// A tool and its place in the request.
@@ -56,7 +72,7 @@ pub(super) fn tools(
     let mut tools = Tools::default();
     let Some(given) = given else { return Ok(tools) };
     let given: Vec<Object<Tool<'_>>> = json::read_part(given.get(), "tools")?;
-    let mut placed = flattened(&given, &mut tools.dropped)?;
+    let mut placed = flattened(&given, &mut tools)?;
     // A tool without a namespace keeps its name, wherever it stands.
     placed.sort_by_key(|placed| placed.namespace.is_some());
     let mut functions = Vec::with_capacity(placed.len());
@@ -73,7 +89,7 @@ pub(super) fn tools(
 /// The tools, and those of each namespace in its place.
 fn flattened<'a>(
     given: &'a [Object<Tool<'a>>],
-    dropped: &mut Vec<&'static str>,
+    tools: &mut Tools,
 ) -> Result<Vec<Placed<'a>>, RequestError> {
     let mut all = Vec::with_capacity(given.len());
     for (at, Object(tool)) in given.iter().enumerate() {
@@ -86,18 +102,33 @@ fn flattened<'a>(
                     all.push(Placed { place, tool: inner, namespace: Some((tool, within == 0)) });
                 }
             }
-            // What is only offered beside the rest may be missing.
+            // Of an index that is OpenAI's: it is only offered beside the rest, and may be missing.
             "web_search" if tool.external_web_access == Some(false) => {
-                dropped.push("tools.web_search");
+                tools.drop("tools.web_search");
             }
-            "web_search" | "web_search_preview" => {
-                let why = "to search the web, ask a model with -Search in its name";
-                return unsupported(&place, why);
-            }
+            // What the model of the -Search variant does.
+            kind if kind.starts_with("web_search") => add_search(tool, &place, tools)?,
             kind => return no_such_tool(&place, kind, ""),
         }
     }
     Ok(all)
+}
+
+fn add_search(tool: &Tool<'_>, place: &str, tools: &mut Tools) -> Result<(), RequestError> {
+    if tool.filters.is_some() {
+        let why = "where the upstream searches cannot be chosen; say it in words";
+        return unsupported(&format!("{place}.filters"), why);
+    }
+    for (name, given) in [
+        ("tools.search_context_size", tool.search_context_size.is_some()),
+        ("tools.user_location", tool.user_location.is_some()),
+    ] {
+        if given {
+            tools.drop(name);
+        }
+    }
+    tools.searches = true;
+    Ok(())
 }
 
 impl<'a> Placed<'a> {
@@ -149,9 +180,7 @@ impl<'a> Placed<'a> {
             &self.tool.format
         {
             // The model is told; nobody holds it to it.
-            if !tools.dropped.contains(&"tools.format") {
-                tools.dropped.push("tools.format");
-            }
+            tools.drop("tools.format");
             added.push(format!("The input must follow this grammar ({syntax}):\n{definition}"));
         }
         if let Some((Tool { name: Some(name), description: Some(about), .. }, true)) =

@@ -188,6 +188,12 @@ pub struct Tool<'a> {
     /// Of a namespace: the tools in it.
     #[serde(borrow)]
     pub tools: Option<Vec<Object<Tool<'a>>>>,
+    /// Of `web_search`: which pages may be found.
+    pub filters: Option<IgnoredAny>,
+    /// Of `web_search`: how much of what is found is to be read.
+    pub search_context_size: Option<IgnoredAny>,
+    /// Of `web_search`: where the user is.
+    pub user_location: Option<IgnoredAny>,
     /// Of `web_search`: whether pages are fetched, or only an index of OpenAI's is asked.
     pub external_web_access: Option<bool>,
 }
