@@ -189,7 +189,7 @@ def test_a_schema_is_for_servers_that_follow_one(client):
 def test_what_is_left_out_is_named(client):
     request = ask(prompt(say="x"), truncation="auto", prompt_cache_key="k")
     answer = client.responses.with_raw_response.create(**request)
-    assert answer.headers["x-z2api-ignored"] == "truncation, prompt_cache_key"
+    assert answer.headers["x-z2api-ignored"] == "prompt_cache_key, truncation"
     assert answer.parse().truncation == "disabled"
 
 

@@ -10,7 +10,10 @@ use crate::{ask, asked};
 /// What the upstream is asked, without what differs from request to request.
 fn question(gateway: &Gateway) -> Value {
     let mut body = asked(gateway);
-    for field in ["id", "chat_id", "variables", "request_id"] {
+    for file in body["files"].as_array_mut().into_iter().flatten() {
+        file["ref_user_msg_id"].take();
+    }
+    for field in ["id", "chat_id", "current_user_message_id", "variables", "request_id"] {
         if let Some(value) = body.get_mut(field) {
             value.take();
         }
@@ -47,7 +50,14 @@ fn pairs() -> [Vec<Pair>; 2] {
     let function = json!({"name": "look", "description": "d", "parameters": {"type": "object"}, "strict": true});
     let mut flat = function.clone();
     flat["type"] = json!("function");
+    let pixel = "data:image/png;base64,aGk=";
     let in_all = vec![
+        ask(
+            json!({"model": "GLM-4.5V", "messages": [{"role": "user", "content": [
+                {"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": pixel}}]}]}),
+            json!({"model": "GLM-4.5V", "input": [{"role": "user", "content": [
+                text("What is it?"), {"type": "input_image", "image_url": pixel}]}]}),
+        ),
         both(json!({})),
         both(json!({"model": "GLM-4.5-Thinking"})),
         both(json!({"model": "glm-4.5-search", "temperature": 0.3, "top_p": 0.8})),
@@ -126,12 +136,15 @@ async fn the_same_question_is_the_same_request_upstream() {
     let [in_all, in_api] = pairs();
     let in_web: Vec<_> = in_all.iter().map(|pair| (Dialect::ZaiWeb, web(), pair)).collect();
     let in_api = in_all.iter().chain(&in_api).map(|pair| (Dialect::OpenAi, api(), pair));
+    // Of a user's own: guests may show no images.
+    let token = [("UPSTREAM_TOKEN", "a-users-token-0001")];
     for (dialect, script, (chat, ours)) in in_web.into_iter().chain(in_api) {
-        let gateway = Gateway::start(dialect, script).await;
+        let gateway = Gateway::with(dialect, script.clone(), &token).await;
         let reply = gateway.post(chat).await;
         let left_out = reply.header("x-z2api-ignored").map(str::to_owned);
         assert_eq!(reply.status, 200, "{chat}");
         let of_chat = question(&gateway);
+        let gateway = Gateway::with(dialect, script, &token).await;
         let reply = ask(&gateway, ours.clone()).await;
         assert_eq!(reply.status, 200, "{ours}");
         assert_eq!(reply.header("x-z2api-ignored").map(str::to_owned), left_out, "{ours}");

@@ -1,7 +1,8 @@
 //! The client's tools, as functions.
 //!
-//! Functions stay what they are. A search of the web is what chat requests ask for beside them. The name of a namespace comes before the names of its tools. A
-//! custom tool becomes a function that takes its text as `input`.
+//! Functions stay what they are. The name of a namespace comes before the names of its tools. A
+//! custom tool becomes a function that takes its text as `input`. A search of the web is no function:
+//! chat requests ask for it beside them.
 
 use std::borrow::Cow;
 
