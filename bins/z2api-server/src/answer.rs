@@ -10,6 +10,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use z2api_observability::{RequestRecord, Said};
 use z2api_stream_transform::{Encoder, Progress, Transform, TransformError};
@@ -26,8 +28,9 @@ use crate::tee::Tee;
 /// The upstream, asked but not yet answering.
 pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Started, Failed>> + Send>>;
 
-/// Why a stream is cut off from outside.
-type Cut = Pin<Box<dyn Future<Output = ApiError> + Send>>;
+/// Why a stream is cut off from outside. One future, in a set so that it is polled when it is woken,
+/// and not with every event.
+type Cut = FuturesUnordered<Pin<Box<dyn Future<Output = ApiError> + Send>>>;
 
 /// A streamed answer, written by `E`. Cannot be had without a slot.
 pub(crate) struct Answer<E> {
@@ -146,7 +149,7 @@ impl<E: Encoder> Answer<E> {
 
     /// Nothing to say: ready once there is a heartbeat, or a reason to end.
     fn silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Poll::Ready(error) = self.cut.as_mut().poll(cx) {
+        if let Poll::Ready(Some(error)) = self.cut.poll_next_unpin(cx) {
             self.fail(&error);
             return Poll::Ready(());
         }
@@ -253,11 +256,12 @@ fn cut(app: &Arc<App>, hold: Duration, slot: &Slot) -> Cut {
     let told_to_end = slot.listed.told();
     let mut out_of_time = app.out_of_time.subscribe();
     let held_too_long = sleep_until(Instant::now() + hold);
-    Box::pin(async move {
+    let cut = async move {
         tokio::select! {
             () = held_too_long => ApiError::held_too_long(),
             _ = out_of_time.wait_for(|over| *over) => ApiError::shutting_down(),
             () = told_to_end => ApiError::out_of_memory(),
         }
-    })
+    };
+    FuturesUnordered::from_iter([Box::pin(cut) as Pin<Box<dyn Future<Output = ApiError> + Send>>])
 }
