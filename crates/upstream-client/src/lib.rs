@@ -96,6 +96,7 @@ mod pool;
 mod proxied;
 mod reader;
 mod reset_time;
+mod rest;
 mod retry;
 mod retry_after;
 mod secret;

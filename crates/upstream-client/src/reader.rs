@@ -11,6 +11,7 @@ use z2api_wire::sse::Decoder;
 use crate::classify::Refusal;
 use crate::dialect;
 use crate::error::Error;
+use crate::rest::read_rest;
 use crate::token::Token;
 use crate::transport::{Body, TransportError};
 
@@ -101,7 +102,7 @@ impl Reader {
                 Err(error) => Read::Failed(error.clone()),
             };
             self.settle(cx);
-            self.close();
+            self.let_go();
             return Poll::Ready(read);
         }
         let bytes = ready!(self.poll_bytes(cx));
@@ -194,6 +195,13 @@ impl Reader {
         }
     }
 
+    /// Closes the connection; after a whole answer not before its rest has come, or is late.
+    fn let_go(&mut self) {
+        if let (Some(body), Some(Ok(()))) = (self.body.take(), &self.outcome) {
+            read_rest(body);
+        }
+    }
+
     /// Asks the body once more after the end mark, without waiting: a connection whose answer
     /// has been read to its end can be used again.
     fn settle(&mut self, cx: &mut Context<'_>) {
@@ -201,6 +209,12 @@ impl Reader {
         if !matches!(self.outcome, Some(Ok(()))) || body.as_mut().poll_frame(cx).is_ready() {
             self.close();
         }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.let_go();
     }
 }
 

@@ -140,6 +140,32 @@ async fn a_connection_is_not_used_again_after_an_answer_that_was_dropped() {
 }
 
 #[tokio::test]
+async fn a_connection_whose_last_chunk_comes_after_the_end_mark_is_used_again() {
+    let fine = Script::events([web_text("fine").as_str(), WEB_DONE]);
+    let sim = Sim::start(fine.end_after(Duration::from_millis(50))).await.unwrap();
+    let client = client(&sim, Dialect::ZaiWeb);
+    for _ in 0..3 {
+        assert_eq!(ask_whole(&client).await, "fine");
+        assert_eq!(sim.open_streams(), 1, "nobody has waited for the last chunk");
+        assert!(sim.until(|sim| sim.open_streams() == 0, LONG).await);
+        // It is sent by then, and read a moment later.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(sim.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_whose_answer_does_not_end_after_the_end_mark_is_closed() {
+    let fine = Script::events([web_text("fine").as_str(), WEB_DONE]);
+    let sim = Sim::start(fine.stall_after(2)).await.unwrap();
+    let client = client(&sim, Dialect::ZaiWeb);
+    assert_eq!(ask_whole(&client).await, "fine");
+    assert!(sim.until(|sim| sim.open_streams() == 0, LONG).await);
+    assert_eq!(ask_whole(&client).await, "fine");
+    assert_eq!(sim.connections(), 2);
+}
+
+#[tokio::test]
 async fn an_idle_connection_that_was_closed_is_replaced_unnoticed() {
     let peer = Peer::start(Framing::Chunks, 2).await;
     let mut settings = settings_for(&peer.url);
