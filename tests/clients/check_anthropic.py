@@ -154,6 +154,23 @@ def test_a_loop_goes_through_several_tool_turns(client, dialect, streamed, think
         assert last["body"]["messages"][4]["reasoning_content"] == "Once more."
 
 
+def test_the_runner_of_tools_has_the_whole_conversation(client, dialect):
+    if dialect == "zai-web":
+        pytest.skip("it has no tools")
+
+    @anthropic.beta_tool
+    def tide_at(port: str, hour: int = 0) -> str:
+        """The tide at a port."""
+        return "high"
+
+    text = prompt(**LOOP)
+    runner = client.beta.messages.tool_runner(**ask(text, tools=[tide_at]))
+    assert [message.stop_reason for message in runner] == ["tool_use", "tool_use", "end_turn"]
+    *_, last = asked(text)
+    roles = [message["role"] for message in last["body"]["messages"]]
+    assert roles == ["user", "assistant", "tool", "assistant", "tool"]
+
+
 def test_an_image_reaches_a_model_that_sees(client, dialect):
     text = prompt(say="A dot.")
     source = {"type": "base64", "media_type": "image/png", "data": PIXEL.partition(",")[2]}

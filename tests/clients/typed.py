@@ -23,8 +23,9 @@ def by_type(union):
 
 
 EVENT = {"/v1/messages": by_type(RawMessageStreamEvent), "/v1/responses": by_type(ResponseStreamEvent)}
-# Fields that OpenAI's answers have and its package's types lack; and one of our own, which the README names.
-KNOWN = {"$.response.store", "$.store", "$.usage.estimated"}
+# Fields that the vendors' answers have and their packages' types lack (Anthropic's reads `details` all the
+# same); and one of our own, which the README names.
+KNOWN = {"$.response.store", "$.store", "$.error.details", "$.usage.estimated"}
 FIELDS = {("ResponseCustomToolCall", "status")}
 # The package lists some codes of failures; its own clients know others, too.
 CODES = get_args(ResponseError.model_fields["code"].annotation)

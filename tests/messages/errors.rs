@@ -73,6 +73,9 @@ async fn an_error_names_the_field_that_the_client_sent() {
         (json!({"tool_choice": {"type": "tool"}}), "`tool_choice.name`"),
         (json!({"tool_choice": {"type": "odd"}}), "`tool_choice.type`"),
         (json!({"container": "c"}), "`container`"),
+        (json!({"thread": {"type": "create"}}), "`thread`"),
+        (json!({"compaction": {"type": "summarize"}}), "`compaction`"),
+        (json!({"system": 5}), "`system` must be a string or an array of text blocks"),
         (json!({"inference_geo": "us"}), "`inference_geo`"),
         (
             json!({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}),
@@ -137,6 +140,22 @@ async fn all_that_asks_at_messages_is_answered_in_anthropics_shape() {
         .await;
     let panicked = gateway.send("POST", "/v1/messages", &panics, good.as_bytes()).await;
     check(panicked, 500, "api_error", "within the gateway").await;
+}
+
+/// By which the packages' runners of tools know to send the whole conversation.
+#[tokio::test]
+async fn that_no_threads_are_kept_is_told_to_programs_too() {
+    let gateway = Gateway::start(Dialect::OpenAi, answer("Hi")).await;
+    for thread in
+        [json!({"type": "create"}), json!({"type": "continue", "previous_message_id": "msg_1"})]
+    {
+        let body = ask(&gateway, json!({"thread": thread})).await.json().await;
+        assert_eq!(body["error"]["details"], json!({"error_code": "thread_unsupported_request"}));
+    }
+    let other = ask(&gateway, json!({"container": "c"})).await.json().await;
+    assert_eq!(other["error"].get("details"), None);
+    assert_eq!(ask(&gateway, json!({"thread": null})).await.status, 200);
+    assert_eq!(gateway.sim.chat_requests(), 1);
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! In whose shape an error is told.
 
-use http::Request;
+use http::{Request, StatusCode};
 use z2api_observability::RequestId;
-use z2api_wire::anthropic;
+use z2api_wire::anthropic::error::{ErrorBody, NO_THREADS};
 
 use crate::error::ApiError;
 
@@ -49,7 +49,10 @@ fn anthropics(error: &ApiError, id: &RequestId) -> Vec<u8> {
         Some(param) => error.message.replace(&format!("`{param}`"), &dotted(param)),
         None => error.message.to_string(),
     };
-    let body = anthropic::error::ErrorBody::new(error.status.as_u16(), &message, id.as_str());
+    let mut body = ErrorBody::new(error.status.as_u16(), &message, id.as_str());
+    if error.param.as_deref() == Some("thread") && error.status == StatusCode::BAD_REQUEST {
+        body = body.because(NO_THREADS);
+    }
     serde_json::to_vec(&body).expect("an error is JSON")
 }
 

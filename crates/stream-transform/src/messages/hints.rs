@@ -14,10 +14,12 @@ pub(super) fn dropped(request: &MessagesRequest) -> Vec<&'static str> {
         Some(Thinking::Adaptive { .. } | Thinking::Disabled) | None => false,
     };
     let fields = [
+        ("billing_policy", request.billing_policy.is_some()),
         ("cache_control", remembers(request)),
         ("citations", any_block(request, &|block| wants_citations(block))),
         ("context_management", edits(request.context_management.as_ref())),
         ("diagnostics", request.diagnostics.is_some()),
+        ("fallbacks", request.fallbacks.is_some()),
         ("speed", request.speed.as_deref().is_some_and(|speed| speed != "standard")),
         ("thinking.budget_tokens", budget),
         ("tools.defer_loading", any_tool(|tool| tool.defer_loading == Some(true))),

@@ -133,6 +133,14 @@ fn check_places(request: &MessagesRequest) -> Result<(), RequestError> {
         let why = "the upstream asks no tool servers of yours; offer their tools as `tools`";
         return unsupported("mcp_servers", why);
     }
+    if request.thread.is_some() {
+        let why = "no conversations are kept; send all of it without `thread`";
+        return unsupported("thread", why);
+    }
+    if request.compaction.is_some() {
+        let why = "the upstream sums nothing up by itself; ask for a summary in words";
+        return unsupported("compaction", why);
+    }
     if request.container.is_some() {
         let why = "the upstream runs no code and has no skills; leave it out";
         return unsupported("container", why);

@@ -39,7 +39,10 @@ impl Tools {
                     all.search = Some(json(&serde_json::Map::new()));
                     all.search_name = Some(tool.name.clone());
                 }
-                Some(kind) => return no_such_tool(&format!("tools[{at}]"), kind, ""),
+                Some(kind) => {
+                    let way_out = "; offer what your program does with an `input_schema`";
+                    return no_such_tool(&format!("tools[{at}]"), kind, way_out);
+                }
             }
         }
         all.functions = (!functions.is_empty()).then(|| json(&functions));

@@ -21,12 +21,33 @@ pub struct ErrorObject<'a> {
     pub kind: &'static str,
     /// For a person to read.
     pub message: &'a str,
+    /// For a program to read, where a program acts on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<Details>,
 }
+
+/// What a program acts on.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Details {
+    /// The cause, in Anthropic's words.
+    pub error_code: &'static str,
+}
+
+/// The cause by which Anthropic's packages learn that no conversation is kept. Their runners of tools
+/// ask for that first, and send all of the conversation themselves from then on.
+pub const NO_THREADS: &str = "thread_unsupported_request";
 
 impl<'a> ErrorBody<'a> {
     /// The body for an answer of this status.
     pub fn new(status: u16, message: &'a str, request_id: &'a str) -> Self {
-        Self { kind: "error", error: ErrorObject { kind: kind_of(status), message }, request_id }
+        let error = ErrorObject { kind: kind_of(status), message, details: None };
+        Self { kind: "error", error, request_id }
+    }
+
+    /// The body with a cause.
+    pub fn because(mut self, error_code: &'static str) -> Self {
+        self.error.details = Some(Details { error_code });
+        self
     }
 }
 

@@ -59,6 +59,14 @@ pub struct MessagesRequest {
     pub cache_control: Option<Mark>,
     /// What Anthropic would take out of a long conversation.
     pub context_management: Option<ContextManagement>,
+    /// A conversation that Anthropic would keep, of which the request has the newest turns only.
+    pub thread: Option<Mark>,
+    /// Asks for a summary in place of an answer.
+    pub compaction: Option<Mark>,
+    /// Who answers if the model declines.
+    pub fallbacks: Option<Mark>,
+    /// Who pays.
+    pub billing_policy: Option<Mark>,
     /// What to tell about the cache.
     pub diagnostics: Option<Mark>,
     /// For whom the request is.

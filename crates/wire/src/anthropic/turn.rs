@@ -30,7 +30,7 @@ pub enum Role {
 
 /// Text, or blocks of it.
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "must be a string or an array of text blocks")]
+#[serde(untagged, expecting = "expected a string or an array of text blocks")]
 pub enum Text {
     /// Plain text.
     Plain(String),
