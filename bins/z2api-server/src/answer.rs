@@ -43,7 +43,7 @@ pub(crate) struct Answer<E> {
     cut: Cut,
     /// The text so far, where the log is to have it.
     kept: Option<Said>,
-    record: Option<RequestRecord>,
+    record: Option<Box<RequestRecord>>,
     /// Of the upstream, since the client last got something.
     events: u64,
     slot: Slot,
@@ -96,7 +96,7 @@ impl<E: Encoder> Answer<E> {
         transform: Transform,
         encoder: E,
         slot: Slot,
-        mut record: RequestRecord,
+        mut record: Box<RequestRecord>,
     ) -> Self {
         record.status(200);
         Self {
@@ -184,7 +184,7 @@ impl<E: Encoder> Answer<E> {
 
 impl<E> Answer<E> {
     /// The record is written as `end` says, with the text so far if the log is to have it.
-    fn close_record(&mut self, end: impl FnOnce(RequestRecord)) {
+    fn close_record(&mut self, end: impl FnOnce(Box<RequestRecord>)) {
         if let Some(mut record) = self.record.take() {
             if let Some(kept) = self.kept.take() {
                 record.answer(kept);
@@ -222,7 +222,7 @@ impl<E: Encoder + Send> Frames for Answer<E> {
         if self.slot.listed.must_end() && !matches!(self.upstream, Upstream::Over) {
             self.fail(&ApiError::out_of_memory());
         }
-        let clock = self.record.as_ref().and_then(RequestRecord::clock);
+        let clock = self.record.as_ref().and_then(|record| record.clock());
         self.fill(cx);
         if self.encoder.is_empty() && !matches!(self.upstream, Upstream::Over) {
             ready!(self.silence(cx));
@@ -236,7 +236,7 @@ impl<E: Encoder + Send> Frames for Answer<E> {
             record.frame(bytes.len() as u64, std::mem::take(&mut self.events), clock);
         }
         if matches!(self.upstream, Upstream::Over) {
-            self.close_record(RequestRecord::whole);
+            self.close_record(|record| record.whole());
         }
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.said = Instant::now();

@@ -55,12 +55,8 @@ impl Body {
 
     /// Bytes that end their request: the record is closed when they have been taken, and the slot
     /// returned when the body is dropped.
-    pub(crate) fn last(bytes: impl Into<Bytes>, record: RequestRecord, slot: Slot) -> Self {
-        Self::Whole(Whole {
-            bytes: bytes.into(),
-            record: Some(Box::new(record)),
-            _slot: Some(slot),
-        })
+    pub(crate) fn last(bytes: impl Into<Bytes>, record: Box<RequestRecord>, slot: Slot) -> Self {
+        Self::Whole(Whole { bytes: bytes.into(), record: Some(record), _slot: Some(slot) })
     }
 }
 

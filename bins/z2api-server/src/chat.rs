@@ -35,7 +35,7 @@ pub(crate) async fn complete<A: Api>(
     app: &Arc<App>,
     live: Arc<Live>,
     request: Request<Incoming>,
-    mut record: RequestRecord,
+    mut record: Box<RequestRecord>,
 ) -> Response {
     record.counted();
     let id = record.id().clone();
@@ -47,7 +47,7 @@ async fn answer<A: Api>(
     app: &Arc<App>,
     live: Arc<Live>,
     request: Request<Incoming>,
-    record: RequestRecord,
+    record: Box<RequestRecord>,
 ) -> Response {
     let caller = match live.keys.check_as(A::SHAPE, request.headers()) {
         Ok(caller) => caller,
@@ -67,7 +67,7 @@ async fn answer_to<A: Api>(
     live: Arc<Live>,
     caller: &Caller,
     request: Request<Incoming>,
-    mut record: RequestRecord,
+    mut record: Box<RequestRecord>,
 ) -> Response {
     let fault = Fault::wanted(request.headers());
     let (mut question, share) = match ask::<A>(app, &live, caller, request, &mut record).await {
@@ -111,11 +111,11 @@ fn is_told_to_waiters(reason: Reason) -> bool {
 async fn stream<A: Api>(
     app: &Arc<App>,
     live: &Live,
-    question: Question<A>,
+    question: Box<Question<A>>,
     slot: Slot,
-    record: RequestRecord,
+    record: Box<RequestRecord>,
 ) -> Response {
-    let Question { api, chat, options, id, feedback, lease, .. } = question;
+    let Question { api, chat, options, id, feedback, lease, .. } = *question;
     let client = live.client.clone();
     let mut opening: Opening = Box::pin(async move {
         // Once the request has been sent it is not held any more.
@@ -156,13 +156,13 @@ async fn stream<A: Api>(
 async fn whole<A: Api>(
     app: &Arc<App>,
     live: &Live,
-    question: Question<A>,
+    question: Box<Question<A>>,
     slot: Slot,
-    mut record: RequestRecord,
+    mut record: Box<RequestRecord>,
 ) -> Response {
     let deadline = Instant::now() + live.limits.request.min(live.limits.hold);
     let mut out_of_time = app.out_of_time.subscribe();
-    let Question { api, chat, options, id, feedback, lease: _room, .. } = question;
+    let Question { api, chat, options, id, feedback, lease: _room, .. } = *question;
     let told_to_end = slot.listed.told();
     let (mut transform, mut fold) = (Transform::new(options), Fold::default());
     let mut kept = live.log.answers.then(Said::default);
@@ -263,6 +263,6 @@ pub(crate) fn note_counts(transform: &Transform, record: &mut RequestRecord) {
     }
 }
 
-fn refused<A: Api>(record: RequestRecord, error: &ApiError) -> Response {
+fn refused<A: Api>(record: Box<RequestRecord>, error: &ApiError) -> Response {
     refuse(record, error, A::SHAPE)
 }

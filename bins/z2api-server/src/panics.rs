@@ -20,13 +20,16 @@ pub fn log_panics() {
 
 /// The answer, or a 500 in its place if making it panics. What the handler holds is dropped by the
 /// panic: its slot returns, its record is closed. `write` makes the body.
-pub(crate) async fn caught(
+///
+/// No async function: that would keep room for the handler twice, as it is given and as it runs.
+pub(crate) fn caught(
     handler: impl Future<Output = Response>,
     write: impl FnOnce(&ApiError) -> Vec<u8>,
-) -> Response {
-    let outcome = AssertUnwindSafe(handler).catch_unwind().await;
-    outcome.unwrap_or_else(|_| {
-        let error = ApiError::panicked();
-        error.response(write(&error))
+) -> impl Future<Output = Response> {
+    AssertUnwindSafe(handler).catch_unwind().map(|outcome| {
+        outcome.unwrap_or_else(|_| {
+            let error = ApiError::panicked();
+            error.response(write(&error))
+        })
     })
 }

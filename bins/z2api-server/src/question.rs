@@ -50,7 +50,7 @@ pub(crate) async fn ask<A: Api>(
     caller: &Caller,
     request: Request<Incoming>,
     record: &mut RequestRecord,
-) -> Result<(Question<A>, Share), ApiError> {
+) -> Result<(Box<Question<A>>, Share), ApiError> {
     record.key(caller.masked(), caller.name());
     let share = app.admission.share(&caller.in_admission())?;
     if app.memory.is_short() {
@@ -87,7 +87,7 @@ pub(crate) async fn ask<A: Api>(
     let caller = caller.in_admission();
     let question =
         Question { api, chat, options, id, stream, ignored, caller, feedback, lease, size };
-    Ok((question, share))
+    Ok((Box::new(question), share))
 }
 
 fn asked(

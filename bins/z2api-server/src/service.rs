@@ -76,7 +76,7 @@ async fn answer(
     peer: &Peer,
     live: Arc<Live>,
     request: Request<Incoming>,
-    mut record: RequestRecord,
+    mut record: Box<RequestRecord>,
 ) -> Response {
     let path = request.uri().path().to_owned();
     let shape = Shape::of(&request);
@@ -184,7 +184,11 @@ fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     client
 }
 
-fn either(record: RequestRecord, shape: Shape, outcome: Result<Response, ApiError>) -> Response {
+fn either(
+    record: Box<RequestRecord>,
+    shape: Shape,
+    outcome: Result<Response, ApiError>,
+) -> Response {
     match outcome {
         Ok(response) => whole(record, response),
         Err(error) => refuse(record, &error, shape),
@@ -199,7 +203,7 @@ fn preflight(methods: &'static str, request: &Request<Incoming>) -> Response {
 }
 
 /// Answers with an error, and closes the record with it.
-pub(crate) fn refuse(mut record: RequestRecord, error: &ApiError, shape: Shape) -> Response {
+pub(crate) fn refuse(mut record: Box<RequestRecord>, error: &ApiError, shape: Shape) -> Response {
     record.fail(error.failure());
     let response = error.response(shape.body(error, record.id()));
     record.bytes(response.body().size_hint().lower());
@@ -207,7 +211,7 @@ pub(crate) fn refuse(mut record: RequestRecord, error: &ApiError, shape: Shape) 
 }
 
 /// A short answer, complete in memory.
-pub(crate) fn whole(mut record: RequestRecord, response: Response) -> Response {
+pub(crate) fn whole(mut record: Box<RequestRecord>, response: Response) -> Response {
     record.status(response.status().as_u16());
     record.bytes(response.body().size_hint().lower());
     record.whole();

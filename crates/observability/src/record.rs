@@ -98,7 +98,8 @@ pub struct RequestRecord {
 }
 
 impl RequestRecord {
-    /// Opens a record. Without a log it only counts.
+    /// Opens a record. Without a log it only counts. Boxed, for it is large and goes from hand to
+    /// hand.
     pub fn open(
         log: Option<LogSink>,
         counters: Arc<Counters>,
@@ -106,8 +107,8 @@ impl RequestRecord {
         method: &str,
         endpoint: &str,
         client_ip: IpAddr,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        Box::new(Self {
             log,
             quiet: false,
             counters,
@@ -133,7 +134,7 @@ impl RequestRecord {
             failed: None,
             answer: None,
             whole: false,
-        }
+        })
     }
 
     /// The request came by `scheme`, and is traced, under the span that its `traceparent` and
@@ -547,7 +548,7 @@ mod tests {
     }
 
     /// The lines of a request that goes as `run` says.
-    fn lines(run: impl FnOnce(RequestRecord)) -> (Vec<Value>, Arc<Counters>) {
+    fn lines(run: impl FnOnce(Box<RequestRecord>)) -> (Vec<Value>, Arc<Counters>) {
         let counters = Arc::new(Counters::default());
         let (log, memory, guard) = LogSink::memory();
         let id = RequestId::accept("req_1").unwrap();

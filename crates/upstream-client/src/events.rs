@@ -85,7 +85,8 @@ impl EventStream {
         each: &mut dyn FnMut(Event<'_>),
     ) -> Poll<Option<Result<(), Error>>> {
         if !self.early.is_empty() {
-            self.early.drain(..).for_each(each);
+            // The room for them goes too: nothing comes early any more.
+            std::mem::take(&mut self.early).into_iter().for_each(each);
             return Poll::Ready(Some(Ok(())));
         }
         if self.over {

@@ -151,3 +151,21 @@ impl http_body::Body for Tracked {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what a function of four promises, in bytes.
+    fn promised<A, B, C, D, P>(_: impl FnOnce(A, B, C, D) -> P) -> usize {
+        size_of::<P>()
+    }
+
+    /// A request that waits for its slot, or for the upstream, holds this. An argument of an async
+    /// function is easily kept twice in each of them that it goes through.
+    #[test]
+    fn a_request_on_its_way_is_no_larger_than_9_kib() {
+        let size = promised(exchange);
+        assert!(size <= 9 * 1024, "{size}");
+    }
+}

@@ -107,3 +107,20 @@ fn set_up(stream: &TcpStream, stall: Duration) {
         let _ = socket.set_tcp_notsent_lowat(MAX_UNSENT);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what a function of six promises, in bytes.
+    fn promised<A, B, C, D, E, F, P>(_: impl FnOnce(A, B, C, D, E, F) -> P) -> usize {
+        size_of::<P>()
+    }
+
+    /// An open stream holds this all the time. Measured: `benches/README.md`.
+    #[test]
+    fn a_connection_is_no_larger_than_2_kib() {
+        let size = promised(serve);
+        assert!(size <= 2048, "{size}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Finds out what the peer speaks, and lets that run with an eye on what is beside it.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ impl<'a> Talk<'a> {
             .max_buf_size(MAX_HEAD)
             .max_header_size(MAX_HEAD)
             .serve_connection(TokioIo::new(io), service);
-        self.drive(conversation).await
+        self.drive(pin!(conversation)).await
     }
 
     async fn in_http2(self, io: impl AsyncRead + AsyncWrite + Unpin) -> Ended {
@@ -120,18 +120,18 @@ impl<'a> Talk<'a> {
             .max_header_list_size(MAX_HEAD as u32)
             .max_send_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(io), service);
-        self.drive(conversation).await
+        self.drive(pin!(conversation)).await
     }
 
-    async fn drive(self, conversation: impl Conversation) -> Ended {
-        let mut conversation = pin!(conversation);
+    async fn drive(self, mut conversation: Pin<&mut impl Conversation>) -> Ended {
         let (mut draining, mut rungs) = (Some(self.draining.clone()), self.rungs());
-        // Polled when it is woken, and not with every event of a stream.
+        // Polled when it is woken, and not with every event of a stream. Boxed, since the set keeps
+        // room for one more than are in it.
         let mut beside = FuturesUnordered::new();
         loop {
             if beside.is_empty() {
                 let (draining, rungs) = (draining.clone(), rungs.clone());
-                beside.push(side(self.stream, self.watch, draining, rungs));
+                beside.push(Box::pin(side(self.stream, self.watch, draining, rungs)));
             }
             let happened = tokio::select! {
                 biased;

@@ -64,7 +64,7 @@ impl Page {
         app: &Arc<App>,
         live: &Live,
         headers: &HeaderMap,
-        record: RequestRecord,
+        record: Box<RequestRecord>,
     ) -> Response {
         if !live.dashboard {
             return refuse(record, &ApiError::unknown_path("/dashboard"), Shape::OpenAi);
@@ -97,7 +97,12 @@ fn moved() -> Response {
     response
 }
 
-fn events(app: &Arc<App>, live: &Live, headers: &HeaderMap, record: RequestRecord) -> Response {
+fn events(
+    app: &Arc<App>,
+    live: &Live,
+    headers: &HeaderMap,
+    record: Box<RequestRecord>,
+) -> Response {
     if let Err(error) = check_operator(live, headers) {
         return refuse(record, &error, Shape::OpenAi);
     }

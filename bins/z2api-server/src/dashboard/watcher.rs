@@ -31,7 +31,7 @@ pub(super) struct Watcher {
     /// The last request it was told of. None before it was told anything.
     seen: Option<u64>,
     over: bool,
-    record: Option<RequestRecord>,
+    record: Option<Box<RequestRecord>>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -40,7 +40,7 @@ impl Watcher {
         app: &Arc<App>,
         live: &Live,
         place: OwnedSemaphorePermit,
-        mut record: RequestRecord,
+        mut record: Box<RequestRecord>,
     ) -> Self {
         record.status(200);
         let mut clock = interval(EVERY);
