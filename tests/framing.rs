@@ -237,6 +237,20 @@ async fn requests_in_a_row_are_answered_in_their_order() {
 }
 
 #[tokio::test]
+async fn a_stream_is_the_last_answer_for_whom_it_shall_be_the_last() {
+    let gateway = gateway().await;
+    let asked = |lines| chat_request(true, lines) + &get("host: a\r\nconnection: close\r\n");
+    for (lines, count) in [("connection: Keep-Alive, Close\r\n", 1), ("", 2)] {
+        let answers = say(&gateway, asked(lines)).await;
+        assert_eq!((answers.len(), answers[0].status), (count, 200), "{lines}");
+        let head = &answers[0].head;
+        assert_eq!(answers[0].has("connection: close"), count == 1, "{head}");
+        assert!(head.contains("\ndate: ") && head.contains("\nx-request-id: "), "{head}");
+        assert!(answers[0].body.ends_with("[DONE]\n\n\r\n0\r\n\r\n"), "{}", answers[0].body);
+    }
+}
+
+#[tokio::test]
 async fn any_cut_of_a_request_into_packets_is_the_same_request() {
     let gateway = gateway().await;
     let said =

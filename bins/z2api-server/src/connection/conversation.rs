@@ -1,32 +1,26 @@
 //! The protocols, as far as they are the same.
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::future::Future;
 use std::pin::Pin;
 
 use hyper::body::Incoming;
 use hyper::rt::bounds::Http2ServerConnExec;
 use hyper::rt::{Read, Write};
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::HttpService;
 use hyper_util::rt::TokioExecutor;
 
 use super::exchange::Tracked;
 
 /// A protocol at work. Resolves when it is done.
-pub(crate) trait Conversation: Future<Output = hyper::Result<()>> {
+pub(crate) trait Conversation: Future<Output = Result<(), Self::Error>> {
+    /// What breaks it off.
+    type Error: Display;
+
     /// Takes no further requests, and ends after those that have begun.
     fn wind_down(self: Pin<&mut Self>);
-}
-
-impl<I, S> Conversation for http1::Connection<I, S>
-where
-    S: HttpService<Incoming, ResBody = Tracked, Error = Infallible>,
-    I: Read + Write + Unpin,
-{
-    fn wind_down(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
 }
 
 impl<I, S> Conversation for http2::Connection<I, S, TokioExecutor>
@@ -36,6 +30,8 @@ where
     I: Read + Write + Unpin,
     TokioExecutor: Http2ServerConnExec<S::Future, Tracked>,
 {
+    type Error = hyper::Error;
+
     fn wind_down(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
-use http::{Request, Response, StatusCode, Version};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -81,10 +81,12 @@ pub(crate) async fn exchange(
     // stands before the gateway may have gone by the length: nothing after this body is a request
     // that both agree on (RFC 9112, 6.1).
     let ambiguous = request.headers().contains_key(TRANSFER_ENCODING);
+    let is_last = asks_to_close(request.headers());
     let mut response = service::handle(app.clone(), peer, request).await;
     if version >= Version::HTTP_2 {
         response.headers_mut().remove(CONNECTION);
     } else if ambiguous
+        || is_last
         || peer.standing == Standing::Crowded
         || app.stopping.load(Relaxed)
         || app.memory.rung() >= Rung::Tight
@@ -112,6 +114,12 @@ impl Held {
     }
 }
 
+/// Whether the client says that it has no further request (RFC 9112, 9.6).
+fn asks_to_close(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case("close"))
+}
+
 /// Whether the rest of the request's body has no place to go.
 fn leaves_body_unread(status: StatusCode) -> bool {
     matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE)
@@ -120,6 +128,13 @@ fn leaves_body_unread(status: StatusCode) -> bool {
 /// An old client learns only from the end of the connection where an answer of unknown length ends.
 fn ends_with_connection(version: Version, response: &Response<Body>) -> bool {
     version == Version::HTTP_10 && response.body().size_hint().exact().is_none()
+}
+
+impl Tracked {
+    /// Whether it is made while it is sent.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.body, Held::Alone(Body::Stream(_)))
+    }
 }
 
 impl http_body::Body for Tracked {

@@ -4,13 +4,16 @@
 //! deadlines, the peer's hang-up, and the gateway's own stop. A peer that closes its sending side
 //! has hung up: it cannot be told from one that is gone, and an answer costs.
 
+mod ahead;
 mod conversation;
 mod descriptors;
 mod door;
 mod exchange;
 mod gate;
+mod http1;
 mod linger;
 mod proper;
+mod sending;
 mod shared;
 mod sides;
 mod talk;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
@@ -16,8 +16,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch::Receiver;
 use tokio_rustls::TlsAcceptor;
 
+use super::ahead::Ahead;
 use super::conversation::Conversation;
 use super::exchange::{Peer, exchange};
+use super::http1::{Http1, MAX_HEAD, Service};
 use super::linger::has_unread;
 use super::sides::{Side, side};
 use super::watch::{Watch, Why};
@@ -25,8 +27,6 @@ use super::wire::Wire;
 use crate::app::App;
 use crate::memory::Rung;
 
-/// A head may not be larger than this, in bytes.
-const MAX_HEAD: usize = 64 * 1024;
 /// How many requests one HTTP/2 connection may have at once.
 const MAX_STREAMS: u32 = 100;
 /// How many streams may be reset before they were looked at; more is a flood.
@@ -56,7 +56,7 @@ pub(crate) struct Talk<'a> {
 impl<'a> Talk<'a> {
     /// HTTP/1, or HTTP/2 if it is allowed and the peer begins with it.
     pub(crate) async fn in_plain(self, http2: bool) -> Ended {
-        let mut wire = self.wire();
+        let mut wire = Ahead::new(self.wire());
         if http2 {
             let is_http2 = match self.first(wire.begins_http2()).await {
                 Ok(Ok(is_http2)) => is_http2,
@@ -84,24 +84,13 @@ impl<'a> Talk<'a> {
         if secured.get_ref().1.alpn_protocol() == Some(b"h2") {
             self.in_http2(secured).await
         } else {
-            self.in_http1(secured).await
+            self.in_http1(Ahead::new(secured)).await
         }
     }
 
-    async fn in_http1(self, io: impl AsyncRead + AsyncWrite + Unpin) -> Ended {
-        // Boxed, here and below: hyper keeps room for this future as long as the connection lives.
-        // It is large, and over once an answer's head is there.
-        let service = service_fn(|request| {
-            Box::pin(exchange(self.app.clone(), self.peer, self.watch.clone(), request))
-        });
-        // Heads have their deadline in the watch, which also sees one that never begins.
-        let conversation = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(None)
-            .max_buf_size(MAX_HEAD)
-            .max_header_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(io), service);
-        self.drive(pin!(conversation)).await
+    async fn in_http1(self, io: Ahead<impl AsyncRead + AsyncWrite + Unpin>) -> Ended {
+        let service = Service::new(self.app.clone(), self.peer, self.watch.clone());
+        self.drive(pin!(Http1::new(io, service))).await
     }
 
     async fn in_http2(self, io: impl AsyncRead + AsyncWrite + Unpin) -> Ended {

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::watch::Watch;
@@ -16,32 +16,11 @@ use super::watch::Watch;
 pub(crate) struct Wire<'a> {
     stream: &'a TcpStream,
     watch: Arc<Watch>,
-    /// Read ahead, to see what the peer speaks.
-    ahead: Vec<u8>,
 }
-
-/// What a peer begins with that speaks HTTP/2 (RFC 9113, 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 impl<'a> Wire<'a> {
     pub(crate) fn new(stream: &'a TcpStream, watch: Arc<Watch>) -> Self {
-        Self { stream, watch, ahead: Vec::new() }
-    }
-
-    /// Whether the peer begins with HTTP/2. What is read for that is read again later.
-    pub(crate) async fn begins_http2(&mut self) -> io::Result<bool> {
-        let mut ahead = Vec::with_capacity(PREFACE.len());
-        while ahead.len() < PREFACE.len() && PREFACE.starts_with(&ahead) {
-            if AsyncReadExt::take(&mut *self, (PREFACE.len() - ahead.len()) as u64)
-                .read_buf(&mut ahead)
-                .await?
-                == 0
-            {
-                break;
-            }
-        }
-        self.ahead = ahead;
-        Ok(self.ahead == PREFACE)
+        Self { stream, watch }
     }
 
     fn poll_some(
@@ -68,16 +47,10 @@ impl<'a> Wire<'a> {
 
 impl AsyncRead for Wire<'_> {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.ahead.is_empty() {
-            let bytes = self.ahead.len().min(buf.remaining());
-            buf.put_slice(&self.ahead[..bytes]);
-            self.ahead.drain(..bytes);
-            return Poll::Ready(Ok(()));
-        }
         loop {
             ready!(self.stream.poll_read_ready(cx))?;
             match self.stream.try_read_buf(buf) {
