@@ -52,11 +52,7 @@ impl Connector {
         offer: &[&[u8]],
         limit: Duration,
     ) -> Result<Self, SettingsError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        #[cfg(target_os = "linux")]
-        tcp.set_tcp_user_timeout(Some(http::PEER_GONE));
+        let tcp = set_up(HttpConnector::new(), limit);
         let tls = match upstream.scheme_str() {
             Some("https") => Some(Tls::new(&upstream, tls, offer)?),
             _ => None,
@@ -87,6 +83,17 @@ impl Connector {
     }
 }
 
+/// One address that does not answer must not use up the time of the others, nor of TLS: they share
+/// a part of it.
+fn set_up<R>(mut tcp: HttpConnector<R>, limit: Duration) -> HttpConnector<R> {
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(limit * 3 / 4));
+    #[cfg(target_os = "linux")]
+    tcp.set_tcp_user_timeout(Some(http::PEER_GONE));
+    tcp
+}
+
 impl Tls {
     fn new(
         upstream: &Uri,
@@ -107,5 +114,63 @@ pub(crate) fn speaks_http2(socket: &Socket) -> bool {
     match socket {
         Either::Left(_plain) => false,
         Either::Right(secured) => secured.get_ref().1.alpn_protocol() == Some(HTTP2),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::{Ready, ready};
+    use std::net::SocketAddr;
+    use std::task::{Context, Poll};
+    use std::vec::IntoIter;
+
+    use hyper_util::client::legacy::connect::dns::Name;
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    /// A host with these addresses.
+    #[derive(Clone)]
+    struct Host(Vec<SocketAddr>);
+
+    impl Service<Name> for Host {
+        type Response = IntoIter<SocketAddr>;
+        type Error = Infallible;
+        type Future = Ready<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Name) -> Self::Future {
+            ready(Ok(self.0.clone().into_iter()))
+        }
+    }
+
+    /// It answers no more, since nobody takes what waits there.
+    async fn deaf() -> (TcpListener, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let (address, mut waiting) = (listener.local_addr().unwrap(), Vec::new());
+        let connect = || timeout(Duration::from_millis(500), TcpStream::connect(address));
+        while let Ok(taken) = connect().await {
+            waiting.push(taken.unwrap());
+        }
+        (listener, waiting)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_leaves_time_for_the_next() {
+        let (deaf, _waiting) = deaf().await;
+        let live = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addresses = [&deaf, &live].map(|listener| listener.local_addr().unwrap());
+        let limit = Duration::from_secs(8);
+        let resolver = HttpConnector::new_with_resolver(Host(addresses.to_vec()));
+        let mut tcp = set_up(resolver, limit);
+        let connecting = tcp.call(Uri::from_static("http://host"));
+        let connected = timeout(limit, connecting).await.expect("it has time").unwrap();
+        assert_eq!(connected.into_inner().peer_addr().unwrap(), addresses[1]);
     }
 }
