@@ -3,6 +3,8 @@
 /// What may stand between the data in all, in bytes, besides the sizes: extensions and trailers.
 /// Nobody reads them here.
 const MAX_ASIDE: usize = 16 * 1024;
+/// How many spaces may stand behind one size.
+const MAX_PADDING: usize = 1024;
 
 /// Where in a chunk the bytes stand that come next.
 #[derive(Debug)]
@@ -11,6 +13,8 @@ pub(super) struct Chunks {
     /// Of the chunk's data.
     left: u64,
     aside: usize,
+    /// Spaces behind this size. Some pad each size to the same width, so only a line has a bound.
+    padding: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +22,8 @@ enum At {
     /// Before the first digit of a size.
     Start,
     Size,
+    /// Behind a size; no further digit belongs to it.
+    SizeSpace,
     Extension,
     SizeLf,
     Data,
@@ -33,7 +39,7 @@ enum At {
 
 impl Chunks {
     pub(super) fn new() -> Self {
-        Self { at: At::Start, left: 0, aside: 0 }
+        Self { at: At::Start, left: 0, aside: 0, padding: 0 }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -72,8 +78,12 @@ impl Chunks {
                 self.size(digit)?;
                 At::Size
             }
-            (At::Size | At::Extension, b'\r') => At::SizeLf,
-            (At::Size, b' ' | b'\t' | b';') => self.aside(At::Extension)?,
+            (At::Size | At::SizeSpace | At::Extension, b'\r') => {
+                self.padding = 0;
+                At::SizeLf
+            }
+            (At::Size | At::SizeSpace, b' ' | b'\t') => self.pad()?,
+            (At::Size | At::SizeSpace, b';') => self.aside(At::Extension)?,
             // A bare line feed would end the line for some, and not for others.
             (At::Extension, byte) if byte != b'\n' => self.aside(At::Extension)?,
             (At::SizeLf, b'\n') if self.left == 0 => At::LineStart,
@@ -94,6 +104,14 @@ impl Chunks {
         let size = self.left.checked_mul(16).and_then(|size| size.checked_add(value.into()));
         self.left = size.ok_or("a chunk of the answer is larger than can be")?;
         Ok(())
+    }
+
+    fn pad(&mut self) -> Result<At, &'static str> {
+        self.padding += 1;
+        if self.padding > MAX_PADDING {
+            return Err("a size in the answer has too much space behind it");
+        }
+        Ok(At::SizeSpace)
     }
 
     fn aside(&mut self, next: At) -> Result<At, &'static str> {
@@ -127,6 +145,7 @@ mod tests {
         for (body, data) in [
             ("5\r\nhello\r\n0\r\n\r\n", "hello"),
             ("5;a=b\r\nhello\r\nA \t\r\n, and more\r\n000;x=\"y\"\r\n\r\n", "hello, and more"),
+            ("2  ;a=b c\r\nhi\r\n0 \r\n\r\n", "hi"),
             ("1\r\nx\r\n0\r\ntrailer: value\r\nanother: one\r\n\r\n", "x"),
             ("0\r\n\r\n", ""),
         ] {
@@ -151,6 +170,13 @@ mod tests {
     }
 
     #[test]
+    fn a_long_body_may_pad_each_of_its_sizes() {
+        let chunks = MAX_ASIDE;
+        let body = "1      \r\nx\r\n".repeat(chunks) + "0      \r\n\r\n";
+        assert_eq!(read(&[body.as_bytes()]), Ok(("x".repeat(chunks), String::new(), true)));
+    }
+
+    #[test]
     fn what_some_would_read_otherwise_is_an_error() {
         for body in [
             "\r\n",
@@ -165,12 +191,17 @@ mod tests {
             "1;a\nx",
             ";a\r\n",
             " 1\r\nx\r\n",
+            "5 6\r\nhello\r\n",
+            "1 garbage\r\nx\r\n",
+            "1\t\nx\r\n",
             "10000000000000000\r\n",
             "0\r\n\rx",
         ] {
             assert!(read(&[body.as_bytes()]).is_err(), "{body:?}");
         }
         let endless = [b"1;".to_vec(), vec![b'x'; MAX_ASIDE + 1]].concat();
+        assert!(read(&[&endless]).is_err());
+        let endless = [b"1".to_vec(), vec![b' '; MAX_PADDING + 1]].concat();
         assert!(read(&[&endless]).is_err());
         let endless = [b"0\r\n".to_vec(), b"a: b\r\n".repeat(MAX_ASIDE / 3)].concat();
         assert!(read(&[&endless]).is_err());
