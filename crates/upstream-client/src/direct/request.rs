@@ -10,6 +10,7 @@ use ::http::{Method, Request};
 use bytes::buf::Chain;
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
+use tokio_util::either::Either;
 use tokio_util::io::poll_write_buf;
 
 use crate::connector::Socket;
@@ -52,7 +53,7 @@ impl Outgoing {
 }
 
 impl Unsent {
-    /// Whether some of it has gone out.
+    /// Whether some of it has gone out, or may have.
     pub(super) fn has_begun(&self) -> bool {
         self.begun
     }
@@ -63,6 +64,8 @@ impl Unsent {
         socket: &mut Socket,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
+        // TLS may write several times at once: some may have gone where the next one fails.
+        self.begun |= matches!(socket, Either::Right(_secured));
         while self.left.has_remaining() {
             if ready!(poll_write_buf(Pin::new(&mut *socket), cx, &mut self.left))? == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
