@@ -16,9 +16,10 @@ use crate::settings::{Settings, SettingsError};
 use crate::tls;
 use crate::transport::{Body, Transport, TransportError};
 
-/// How long a connection without a stream is kept.
+/// How long a connection without a stream is kept, at most.
 pub(crate) const POOL_IDLE: Duration = Duration::from_secs(30);
-/// How many such connections are kept: enough for the next wave, few enough to hold for nothing.
+/// How many such connections each runtime keeps: enough for the next wave, few enough to hold for
+/// nothing.
 pub(crate) const POOL_SIZE: usize = 256;
 /// How long sent bytes may stay unacknowledged before the peer counts as vanished.
 #[cfg(target_os = "linux")]

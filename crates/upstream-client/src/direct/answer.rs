@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use ::http::Response;
 use bytes::Bytes;
@@ -23,8 +24,8 @@ pub(super) struct Answer {
     framing: Framing,
     /// None at the end.
     link: Option<Link>,
-    /// Whether the connection may be used again.
-    keeps: bool,
+    /// For how long the connection may be idle and be used again; None if not at all.
+    keeps: Option<Duration>,
     /// What went wrong after the last data.
     problem: Option<&'static str>,
     pool: Arc<Pool>,
@@ -55,8 +56,9 @@ impl Answer {
         match took.all {
             Ok(all) if self.framing.is_over() => {
                 // Whatever follows was not asked for.
-                let link = self.link.take().filter(|_| self.keeps && all);
-                link.into_iter().for_each(|link| self.pool.put(link));
+                if let (Some(link), Some(idle), true) = (self.link.take(), self.keeps, all) {
+                    self.pool.put(link, idle);
+                }
             }
             Ok(_) => {}
             Err(problem) => self.fail(problem),

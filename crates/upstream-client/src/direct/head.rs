@@ -1,17 +1,22 @@
 //! The head of an answer, read as it comes.
 
+use std::time::Duration;
+
 use ::http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
 use ::http::{Response, StatusCode, Version};
 
 use super::framing::Framing;
+use crate::http::POOL_IDLE;
 
 /// How large a head may be, in bytes, and how many headers it may have.
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_HEADERS: usize = 100;
 /// How many interim answers (100, 103) may come before the one that counts.
 const MAX_INTERIM: usize = 16;
+/// How much sooner than the upstream we close what is idle: a request may be on its way meanwhile.
+const SOONER: Duration = Duration::from_secs(1);
 
 /// The bytes of a head that have come.
 #[derive(Debug, Default)]
@@ -25,8 +30,8 @@ pub(super) struct HeadReader {
 pub(super) struct Head {
     pub(super) response: Response<()>,
     pub(super) framing: Framing,
-    /// Whether the connection may be used again.
-    pub(super) keeps: bool,
+    /// For how long the connection may be idle and be used again; None if not at all.
+    pub(super) keeps: Option<Duration>,
     /// What came after it.
     pub(super) rest: Vec<u8>,
 }
@@ -104,7 +109,8 @@ fn parse(bytes: &[u8]) -> Result<Parsed, &'static str> {
         response.headers_mut().append(name, value);
     }
     let framing = Framing::of(response.version(), status, response.headers())?;
-    let keeps = keeps(response.version(), response.headers());
+    let headers = response.headers();
+    let keeps = keeps(response.version(), headers).then(|| idle(headers));
     Ok(Parsed::Whole(Box::new(Head { response, framing, keeps, rest: Vec::new() }), length))
 }
 
@@ -119,6 +125,18 @@ fn keeps(version: Version, headers: &HeaderMap) -> bool {
         lines.flat_map(|line| line.split(',')).any(|word| word.trim().eq_ignore_ascii_case(wanted))
     };
     if version == Version::HTTP_10 { says("keep-alive") } else { !says("close") }
+}
+
+/// For how long it may be idle: for as long as we like, but not until the upstream closes it, if it
+/// says when (`Keep-Alive`, RFC 2068, 19.7.1.1).
+fn idle(headers: &HeaderMap) -> Duration {
+    let lines = headers.get_all("keep-alive").iter().filter_map(|line| line.to_str().ok());
+    let seconds = lines.flat_map(|line| line.split(',')).filter_map(|word| {
+        let (name, value) = word.split_once('=')?;
+        let seconds = value.trim().parse().ok()?;
+        name.trim().eq_ignore_ascii_case("timeout").then(|| Duration::from_secs(seconds))
+    });
+    seconds.map(|said| said.saturating_sub(SOONER)).fold(POOL_IDLE, Duration::min)
 }
 
 #[cfg(test)]
@@ -144,7 +162,7 @@ mod tests {
     fn a_head_is_a_status_and_headers_and_what_follows_is_the_body() {
         let head = read("HTTP/1.1 429 Slow down\r\nA: b\r\na: c\r\ncontent-length: 3\r\n\r\nxyz");
         let head = head.unwrap().unwrap();
-        assert_eq!((head.response.status().as_u16(), head.keeps), (429, true));
+        assert_eq!((head.response.status().as_u16(), head.keeps), (429, Some(POOL_IDLE)));
         let values: Vec<_> = head.response.headers().get_all("a").iter().collect();
         assert_eq!(values, ["b", "c"]);
         assert!(matches!(head.framing, Framing::Length(3)));
@@ -193,7 +211,25 @@ mod tests {
             ("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\n\r\n", true),
             ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n", false),
         ] {
-            assert_eq!(read(head).unwrap().unwrap().keeps, keeps, "{head}");
+            assert_eq!(read(head).unwrap().unwrap().keeps.is_some(), keeps, "{head}");
+        }
+    }
+
+    #[test]
+    fn a_connection_is_given_up_before_the_upstream_says_that_it_closes_it() {
+        for (said, idle) in [
+            ("timeout=5, max=100", 5 - 1),
+            ("max=100, Timeout = 7", 7 - 1),
+            ("timeout=9\r\nkeep-alive: timeout=8", 8 - 1),
+            ("timeout=1", 0),
+            ("timeout=0", 0),
+            ("timeout=600", 30),
+            ("timeout=soon", 30),
+            ("max=3", 30),
+        ] {
+            let head = format!("HTTP/1.1 200 OK\r\nkeep-alive: {said}\r\n\r\n");
+            let keeps = read(&head).unwrap().unwrap().keeps;
+            assert_eq!(keeps, Some(Duration::from_secs(idle)), "{said}");
         }
     }
 }

@@ -3,11 +3,12 @@
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::Handle;
+use tokio::task::coop::unconstrained;
 
 use super::head::{Head, HeadReader};
 use super::request::{Outgoing, Unsent};
@@ -116,9 +117,13 @@ impl Link {
     /// Whether it can take a request: it is open, and the upstream says nothing unasked. Wakes this
     /// one when that may have changed.
     pub(super) fn is_idle(&mut self, waker: &Waker) -> bool {
-        self.unsent.is_none()
-            && self.broken.is_none()
-            && self.poll_read(&mut Context::from_waker(waker), |_unasked| ()).is_pending()
+        if self.unsent.is_some() || self.broken.is_some() {
+            return false;
+        }
+        let mut cx = Context::from_waker(waker);
+        // A task that has used up its turn is told that nothing is there, whatever is.
+        let unasked = unconstrained(poll_fn(|cx| self.poll_read(cx, |_unasked| ())));
+        pin!(unasked).poll(&mut cx).is_pending()
     }
 
     /// Closes an idle connection by the rules: in TLS there is a word for it.
@@ -130,4 +135,42 @@ impl Link {
 
 pub(super) fn disconnected(error: &io::Error) -> TransportError {
     TransportError::disconnected(cause::words(error))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::coop::{has_budget_remaining, poll_proceed};
+    use tokio_util::either::Either;
+
+    use super::*;
+
+    /// A connection, and its peer.
+    pub(in super::super) async fn link() -> (Link, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (Link::new(Either::Left(socket)), listener.accept().await.unwrap().0)
+    }
+
+    /// As seen by a task that has used up its turn.
+    async fn is_idle_at_the_end_of_a_turn(link: &mut Link) -> bool {
+        poll_fn(|cx| {
+            while let Poll::Ready(turn) = poll_proceed(cx) {
+                turn.made_progress();
+            }
+            assert!(!has_budget_remaining());
+            Poll::Ready(link.is_idle(Waker::noop()))
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_closed_connection_is_none_that_is_idle_however_busy_its_task_is() {
+        let (mut link, peer) = link().await;
+        assert!(is_idle_at_the_end_of_a_turn(&mut link).await);
+        drop(peer);
+        let Either::Left(socket) = &link.socket else { panic!("it is plain") };
+        socket.readable().await.unwrap();
+        assert!(!is_idle_at_the_end_of_a_turn(&mut link).await);
+    }
 }

@@ -1,5 +1,4 @@
 //! HTTP/1.1: a connection for each answer, driven by whoever reads the answer.
-
 //!
 //! The streaming path is our own here, down to the socket. An event of an answer wakes one task; its
 //! bytes are read into space on the stack, freed of their framing and handed on, all those of one
@@ -23,6 +22,7 @@ use self::link::{Link, Unanswered};
 use self::pool::Pool;
 use self::request::Outgoing;
 use crate::connector::{Connector, Socket};
+use crate::http::POOL_IDLE;
 use crate::transport::{Body, TransportError};
 
 /// The connections to one upstream. Cheap to clone.
@@ -62,7 +62,7 @@ impl Direct {
 
     /// Keeps a connection that was opened to find out what the upstream speaks.
     pub(crate) fn keep(&self, socket: Socket) {
-        self.pool.put(Link::new(socket));
+        self.pool.put(Link::new(socket), POOL_IDLE);
     }
 
     /// Closes the connections that wait for a request.

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Wake, Waker};
+use std::time::Duration;
 
 use tokio::runtime::{Handle, Id};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::link::Link;
-use crate::http::{POOL_IDLE, POOL_SIZE};
+use crate::http::POOL_SIZE;
 
 /// All idle connections to one upstream.
 #[derive(Default)]
@@ -23,6 +24,8 @@ struct Shelf {
     /// The youngest last.
     idle: Vec<Idle>,
     keeper: Arc<Keeper>,
+    /// When the keeper looks next, if nothing happens before.
+    next_look: Instant,
 }
 
 struct Idle {
@@ -42,24 +45,29 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection, if it can be used again and there are not too many.
-    pub(super) fn put(self: &Arc<Self>, mut link: Link) {
-        let (home, end) = (link.home().clone(), Instant::now() + POOL_IDLE);
-        let mut shelves = self.lock();
-        if shelves.values().map(|shelf| shelf.idle.len()).sum::<usize>() >= POOL_SIZE {
+    /// Keeps a connection for so long, if it can be used again. Where there are too many, the oldest
+    /// goes.
+    pub(super) fn put(self: &Arc<Self>, mut link: Link, idle: Duration) {
+        if idle.is_zero() {
             return;
         }
-        let mut new = None;
+        let (home, end) = (link.home().clone(), Instant::now() + idle);
+        let (mut new, mut shelves) = (None, self.lock());
         let shelf = shelves.entry(home.id()).or_insert_with(|| {
             let keeper = Arc::new(Keeper::default());
             new =
                 Some(Kept { pool: Arc::downgrade(self), home: home.id(), keeper: keeper.clone() });
-            Shelf { idle: Vec::new(), keeper }
+            Shelf { idle: Vec::new(), keeper, next_look: end }
         });
         if link.is_idle(&Waker::from(shelf.keeper.clone())) {
             shelf.idle.push(Idle { link, end });
         }
+        let oldest = (shelf.idle.len() > POOL_SIZE).then(|| shelf.idle.remove(0));
+        if end < shelf.next_look {
+            shelf.keeper.0.notify_one();
+        }
         drop(shelves);
+        oldest.into_iter().for_each(|oldest| oldest.link.close());
         if let Some(kept) = new {
             home.spawn(kept.keep(end));
         }
@@ -78,14 +86,14 @@ impl Pool {
     /// look again; None if none is left.
     fn tidy(&self, runtime: Id) -> Option<Instant> {
         let mut shelves = self.lock();
-        let Shelf { idle, keeper } = shelves.get_mut(&runtime)?;
+        let Shelf { idle, keeper, next_look } = shelves.get_mut(&runtime)?;
         let (now, waker) = (Instant::now(), Waker::from(keeper.clone()));
         idle.retain_mut(|idle| idle.link.is_idle(&waker));
-        let old = idle.partition_point(|idle| idle.end <= now);
-        let old: Vec<Idle> = idle.drain(..old).collect();
-        let next = idle.first().map(|oldest| oldest.end);
-        if next.is_none() {
-            shelves.remove(&runtime);
+        let old: Vec<Idle> = idle.extract_if(.., |idle| idle.end <= now).collect();
+        let next = idle.iter().map(|idle| idle.end).min();
+        match next {
+            Some(next) => *next_look = next,
+            None => drop(shelves.remove(&runtime)),
         }
         drop(shelves);
         old.into_iter().for_each(|idle| idle.link.close());
@@ -111,8 +119,8 @@ impl Wake for Keeper {
     }
 }
 
-/// A shelf that is seen to: when a connection there has closed, and when the oldest has been idle
-/// for long enough. Dropping it removes the shelf, since then its runtime is gone.
+/// A shelf that is seen to: when a connection there has closed, and when one has been idle for long
+/// enough. Dropping it removes the shelf, since then its runtime is gone.
 struct Kept {
     pool: Weak<Pool>,
     home: Id,
@@ -126,8 +134,8 @@ impl Kept {
         loop {
             let _either = timeout_at(next, self.keeper.0.notified()).await;
             let Some(pool) = self.pool.upgrade() else { return };
-            let Some(oldest) = pool.tidy(self.home) else { return };
-            next = oldest;
+            let Some(look) = pool.tidy(self.home) else { return };
+            next = look;
         }
     }
 }
@@ -142,5 +150,55 @@ impl Drop for Kept {
         let shelf = if mine { shelves.remove(&self.home) } else { None };
         drop(shelves);
         drop(shelf);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::super::link::tests::link;
+    use super::*;
+    use crate::http::POOL_IDLE;
+
+    /// Whether one that is kept for so long can be used again at once.
+    async fn keeps_for(idle: Duration) -> bool {
+        let pool = Arc::new(Pool::default());
+        let (link, _peer) = link().await;
+        pool.put(link, idle);
+        pool.take().is_some()
+    }
+
+    #[tokio::test]
+    async fn what_may_not_be_idle_is_not_kept() {
+        assert!(keeps_for(Duration::from_secs(1)).await);
+        assert!(!keeps_for(Duration::ZERO).await);
+    }
+
+    #[tokio::test]
+    async fn each_goes_at_its_own_time_whichever_came_first() {
+        let pool = Arc::new(Pool::default());
+        let ((long, _peer), (short, mut ends)) = (link().await, link().await);
+        tokio::time::pause();
+        let begin = Instant::now();
+        pool.put(long, POOL_IDLE);
+        pool.put(short, Duration::from_secs(4));
+        assert_eq!(ends.read(&mut [0]).await.unwrap(), 0);
+        let seconds = begin.elapsed().as_secs_f64();
+        assert!((3.9..6.0).contains(&seconds), "{seconds}");
+        assert!(pool.take().is_some() && pool.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_new_one_takes_the_place_of_the_oldest() {
+        let (pool, mut peers) = (Arc::new(Pool::default()), Vec::new());
+        for _ in 0..=POOL_SIZE {
+            let (link, peer) = link().await;
+            pool.put(link, POOL_IDLE);
+            peers.push(peer);
+        }
+        assert_eq!(peers[0].read(&mut [0]).await.unwrap(), 0);
+        let kept = std::iter::from_fn(|| pool.take()).count();
+        assert_eq!(kept, POOL_SIZE);
     }
 }
