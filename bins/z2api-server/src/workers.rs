@@ -14,6 +14,10 @@ use tokio::task::JoinSet;
 
 /// What the threads are called.
 const NAME: &str = "z2api-worker";
+/// How many more threads there may be for what blocks, such as the search for a name, in all; and
+/// how many each runtime has at least.
+const MAX_BLOCKING: usize = 512;
+const MIN_BLOCKING: usize = 8;
 
 /// The threads that connections run on. They end when it is dropped, and what still runs there.
 #[derive(Debug)]
@@ -42,7 +46,8 @@ impl Workers {
     /// If the system has no room for another thread.
     pub fn threads(count: Option<usize>) -> io::Result<Self> {
         let cores = || thread::available_parallelism().map_or(1, usize::from);
-        let threads = (0..count.unwrap_or_else(cores)).map(|_| Worker::start());
+        let count = count.unwrap_or_else(cores);
+        let threads = (0..count).map(|_| Worker::start(blocking(count)));
         Ok(Self { threads: threads.collect::<io::Result<_>>()? })
     }
 
@@ -79,8 +84,10 @@ impl Workers {
 }
 
 impl Worker {
-    fn start() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+    /// With so many more threads at most, for what blocks.
+    fn start(blocking: usize) -> io::Result<Self> {
+        let runtime =
+            Builder::new_current_thread().enable_all().max_blocking_threads(blocking).build()?;
         let (handle, (stop, stopped)) = (runtime.handle().clone(), oneshot::channel());
         thread::Builder::new().name(NAME.to_owned()).spawn(move || run(runtime, stopped))?;
         Ok(Self { runtime: handle, connections: Arc::default(), _stop: stop })
@@ -89,6 +96,11 @@ impl Worker {
     fn load(&self) -> usize {
         self.connections.load(Relaxed)
     }
+}
+
+/// Each of so many runtimes has its share of them.
+fn blocking(runtimes: usize) -> usize {
+    (MAX_BLOCKING / runtimes.max(1)).max(MIN_BLOCKING)
 }
 
 /// Without waiting for what blocks, such as the search for a name: the process may end meanwhile.
