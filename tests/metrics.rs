@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::json;
 use z2api_tests::{Gateway, PATIENCE};
@@ -62,6 +63,8 @@ async fn a_whole_stream_is_counted_in_all_its_parts() {
             ("z2api_memory_state{state=\"calm\"}", 1.0),
             ("z2api_ready", 1.0),
             ("z2api_log_lines_dropped_total", 0.0),
+            ("z2api_failures_total{kind=\"panic\"}", 0.0),
+            ("z2api_failures_total{kind=\"internal_error\"}", 0.0),
         ],
     );
     let scrape = scrape(&gateway).await;
@@ -127,7 +130,7 @@ async fn who_waits_in_vain_has_waited_too() {
     held.event().await.expect("a chunk");
     let refused = gateway.chat("GLM-4.5", json!({})).await;
     assert_eq!(refused.status, 503);
-    assert!(refused.header("server-timing").unwrap().starts_with("queue;dur="));
+    assert!(refused.header("server-timing").unwrap().contains("queue;dur="));
     let line = &gateway.lines("response", 1).await[0];
     assert!(line["queue_time_ms"].as_u64().is_some_and(|waited| waited >= 100), "{line}");
     let rejected = "z2api_rejections_total{reason=\"queue_timeout\"}";
@@ -220,10 +223,12 @@ async fn each_answer_tells_where_its_time_went() {
         let one = |part: &str| part.split(';').next().unwrap().trim().to_owned();
         timing.split(',').map(one).collect()
     };
-    for stream in [true, false] {
+    let streamed = ["body", "queue", "upstream", "gateway"];
+    let whole = ["body", "queue", "upstream", "answer", "gateway"];
+    for (stream, expected) in [(true, &streamed[..]), (false, &whole[..])] {
         let reply = gateway.chat("GLM-4.5", json!({"stream": stream})).await;
         let timing = reply.header("server-timing").expect("the header");
-        assert_eq!(names(timing), ["queue", "upstream", "gateway"], "{timing}");
+        assert_eq!(names(timing), expected, "{timing}");
         assert!(timing.split(',').all(|part| {
             part.split_once(";dur=").is_some_and(|(_, took)| took.parse::<f64>().is_ok())
         }));
@@ -232,14 +237,20 @@ async fn each_answer_tells_where_its_time_went() {
         let reply = gateway.get(path).await;
         assert_eq!(names(reply.header("server-timing").expect("the header")), ["gateway"]);
     }
+    let took = |timing: &str, name: &str| -> f64 {
+        let after = timing.split(&format!("{name};dur=")).nth(1).expect(name);
+        after.split(',').next().unwrap().parse().unwrap()
+    };
+    gateway.sim.set_plan(fine().pace(Duration::from_secs(1)));
+    let reply = gateway.chat("GLM-4.5", json!({"stream": false})).await;
+    let timing = reply.header("server-timing").expect("the header");
+    assert!(took(timing, "answer") > 900.0, "the model's time is not the gateway's: {timing}");
     let slow = fine().head_after(PATIENCE);
     let beats = [("CONNECTION_CHECK_INTERVAL", "1")];
     let gateway = Gateway::with(Dialect::OpenAi, slow, &beats).await;
     let reply = gateway.chat("GLM-4.5", json!({"stream": true})).await;
     let timing = reply.header("server-timing").expect("the header");
-    let upstream = timing.split("upstream;dur=").nth(1).and_then(|rest| rest.split(',').next());
-    let upstream: f64 = upstream.expect("its time so far").parse().unwrap();
-    assert!(upstream > 900.0, "{timing}");
+    assert!(took(timing, "upstream") > 900.0, "its time so far: {timing}");
 }
 
 /// The names of metrics in a text, without what Prometheus appends.

@@ -208,7 +208,9 @@ async fn gather(
 ) -> Result<(), ApiError> {
     let outcome = feedback.ask(client, chat).await;
     let Started { mut events, .. } = outcome.map_err(|failed| ApiError::from(&failed.error))?;
-    poll_fn(|cx| fold_ready(&mut events, cx, transform, sink, record)).await
+    let gathered = poll_fn(|cx| fold_ready(&mut events, cx, transform, sink, record)).await;
+    feedback.gathered();
+    gathered
 }
 
 fn fold_ready(

@@ -222,7 +222,7 @@ impl ApiError {
         let status = StatusCode::GATEWAY_TIMEOUT;
         let error = Self::new(status, "upstream_error", "request_timeout", message);
         // The same would be paid for again, and take as long.
-        Self { should_retry: Some(false), ..error }
+        Self { should_retry: Some(false), owner: Owner::Upstream, ..error }
     }
 
     pub(crate) fn held_too_long() -> Self {
@@ -423,7 +423,11 @@ impl From<&UpstreamError> for ApiError {
                 Self { param: Some("model".into()), ..error }
             }
             E::BadRequest { .. } => caller("upstream_bad_request"),
-            E::ContextLength { .. } => caller("context_length_exceeded"),
+            E::ContextLength { .. } => {
+                // By these words agents know that they have to shorten the conversation.
+                let error = caller("context_length_exceeded");
+                Self { message: format!("prompt is too long: {text}").into(), ..error }
+            }
             E::ContentFilter { .. } => caller("content_filter"),
             E::Timeout { .. } => gateway(StatusCode::GATEWAY_TIMEOUT),
             E::Unauthorized { .. } => {

@@ -39,8 +39,14 @@ impl Feedback {
         Self { admission, class, observed, span }
     }
 
+    /// An answer that goes out in one piece is all there.
+    pub(crate) fn gathered(&self) {
+        self.observed.tries.gathered();
+    }
+
     /// Asks the upstream, and tells what came of it.
     pub(crate) async fn ask(&self, client: &Client, chat: &Chat) -> Result<Started, Failed> {
+        self.observed.tries.asks();
         let asked = Instant::now();
         let asking = client.chat_observed(chat, &self.observed).instrument(self.span.clone());
         let outcome = asking.await;

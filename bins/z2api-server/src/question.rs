@@ -6,6 +6,7 @@ use http::header::HeaderValue;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
 use serde::Serialize;
+use tokio::time::Instant;
 use z2api_admission::Share;
 use z2api_observability::{Asked, RequestRecord};
 use z2api_stream_transform::{AnswerId, Options, Server, ThinkMode, Understood, chat_of};
@@ -57,7 +58,9 @@ pub(crate) async fn ask<A: Api>(
         return Err(ApiError::out_of_memory());
     }
     let headers = request.headers().clone();
+    let begun = Instant::now();
     let (body, lease) = intake::read(request, live, &app.memory).await?;
+    record.tries().body(begun.elapsed());
     let size = body.len();
     let asker = Asker { caller, request_id: record.id(), store: &app.responses };
     let (request, api) = A::read(intake::parse(body).await?, &asker)?;

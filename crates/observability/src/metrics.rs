@@ -15,6 +15,9 @@ use serde::Serialize;
 
 use crate::tries::{ANSWERED, GIVEN_UP, Try};
 
+/// The kinds of failure that are a fault of the gateway's code.
+const OUR_FAULTS: [&str; 2] = ["panic", "internal_error"];
+
 /// Who could have prevented a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -204,11 +207,11 @@ pub struct Metrics {
     ready: Gauge,
 }
 
-/// From a millisecond to five minutes.
+/// From a millisecond to half an hour.
 fn seconds() -> Histogram {
     Histogram::new([
         0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-        120.0, 300.0,
+        120.0, 300.0, 600.0, 1800.0,
     ])
 }
 
@@ -289,6 +292,10 @@ impl Metrics {
         );
         let help = "Time that chat requests waited for a slot";
         all.register_with_unit("queue_wait", help, Unit::Seconds, self.queue_waits.clone());
+        // There from the start: of a counter that begins with its first failure, none is seen.
+        for kind in OUR_FAULTS {
+            self.failures.get_or_create(&KindLabel { kind });
+        }
         all.register("failures", "Requests that failed, by kind", self.failures.clone());
         let help = "Chat requests that were turned away for want of room, by reason";
         all.register("rejections", help, self.rejections.clone());

@@ -65,8 +65,12 @@ pub(crate) struct Noted {
     pub(crate) kept: Vec<Ended>,
     /// How long the request waited for a slot.
     pub(crate) queued: Option<Duration>,
-    /// Since when the upstream is asked, if it is now.
-    asking: Option<Instant>,
+    /// How long the request's body took to come.
+    body: Option<Duration>,
+    /// Since when the upstream is asked.
+    asked: Option<Instant>,
+    /// When an answer that goes out in one piece was all there.
+    gathered: Option<Instant>,
     /// Where the request stands in a trace.
     pub(crate) traced: Option<Traced>,
     /// The span of the try that is under way.
@@ -86,34 +90,55 @@ impl Tries {
     /// A try begins. Gives the `traceparent` for the upstream, if it is to be told.
     pub fn begin(&self) -> Option<String> {
         let mut noted = self.lock();
-        noted.asking = Some(Instant::now());
         let Traced { tracer, place, .. } = noted.traced.clone()?;
         let span = *noted.span.insert(new_span());
         tracer.for_upstream(&place, span)
     }
 
-    /// The value of a header `Server-Timing` for the request that came at `began`: how long it waited
-    /// for a slot, for the upstream, and for the gateway; in milliseconds.
+    /// The request's body is there; it took so long to come.
+    pub fn body(&self, took: Duration) {
+        self.lock().body = Some(took);
+    }
+
+    /// The upstream is about to be asked, as often as need be.
+    pub fn asks(&self) {
+        self.lock().asked = Some(Instant::now());
+    }
+
+    /// An answer that goes out in one piece is all there.
+    pub fn gathered(&self) {
+        self.lock().gathered = Some(Instant::now());
+    }
+
+    /// The value of a header `Server-Timing` for the request that came at `began`: how long its body
+    /// took to come, how long it waited for a slot and for the upstream's first event (all tries and
+    /// the pauses between them), how long the rest of an answer in one piece took, and what is left
+    /// for the gateway; in milliseconds.
     pub fn server_timing(&self, began: Instant) -> String {
         let noted = self.lock();
-        let asked = noted.kept.iter().map(|ended| ended.of.took);
-        let asking = noted.asking.map(|since| since.elapsed());
-        let upstream = (noted.asking.is_some() || !noted.kept.is_empty())
-            .then(|| asked.chain(asking).sum::<Duration>());
-        let others = noted.queued.unwrap_or_default() + upstream.unwrap_or_default();
-        let gateway = began.elapsed().saturating_sub(others);
-        let parts = [("queue", noted.queued), ("upstream", upstream), ("gateway", Some(gateway))];
+        let now = Instant::now();
+        let first = noted.answered().unwrap_or(now);
+        let upstream = noted.asked.map(|asked| first.saturating_duration_since(asked));
+        let answer = noted.gathered.map(|at| at.saturating_duration_since(first));
+        let others = [
+            ("body", noted.body),
+            ("queue", noted.queued),
+            ("upstream", upstream),
+            ("answer", answer),
+        ];
+        let sum: Duration = others.iter().filter_map(|(_, took)| *took).sum();
+        let gateway = now.saturating_duration_since(began).saturating_sub(sum);
         let part = |(name, took): (&str, Option<Duration>)| {
             Some(format!("{name};dur={:.1}", took?.as_secs_f64() * 1000.0))
         };
-        parts.into_iter().filter_map(part).collect::<Vec<_>>().join(", ")
+        let parts = others.into_iter().chain([("gateway", Some(gateway))]);
+        parts.filter_map(part).collect::<Vec<_>>().join(", ")
     }
 
     /// A try has ended.
     pub fn add(&self, of: Try) {
         let mut noted = self.lock();
         noted.count += 1;
-        noted.asking = None;
         if noted.kept.len() < MAX_KEPT {
             let span = noted.span.take().unwrap_or(SpanId::INVALID);
             noted.kept.push(Ended { of, at: Instant::now(), span });
