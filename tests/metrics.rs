@@ -87,6 +87,26 @@ async fn events_and_bytes_are_counted_while_the_stream_runs() {
 }
 
 #[tokio::test]
+async fn a_client_that_hangs_up_before_the_first_event_cancels_the_upstream_too() {
+    let silent = fine().head_after(PATIENCE);
+    let beats = [("CONNECTION_CHECK_INTERVAL", "1")];
+    let gateway = Gateway::with(Dialect::OpenAi, silent, &beats).await;
+    let reply = gateway.chat("GLM-4.5", json!({"stream": true})).await;
+    assert_eq!(reply.status, 200, "its head is out, and nothing has come of the upstream");
+    drop(reply);
+    let line = gateway.lines("response", 1).await.remove(0);
+    assert_eq!(line["status_code"], 499, "{line}");
+    assert_eq!(line["attempts"][0]["outcome"], "given_up", "{line}");
+    check(
+        &scrape(&gateway).await,
+        &[
+            ("z2api_upstream_cancels_total{owner=\"client\"}", 1.0),
+            ("z2api_event_delay_seconds_count", 0.0),
+        ],
+    );
+}
+
+#[tokio::test]
 async fn a_client_that_hangs_up_cancels_the_upstream_and_that_is_counted() {
     let gateway = Gateway::start(Dialect::OpenAi, fine().stall_after(1)).await;
     let mut reply = gateway.chat("GLM-4.5", json!({"stream": true})).await;

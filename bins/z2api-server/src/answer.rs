@@ -44,8 +44,8 @@ pub(crate) struct Answer<E> {
     /// The text so far, where the log is to have it.
     kept: Option<Said>,
     record: Option<Box<RequestRecord>>,
-    /// Of the upstream, since the client last got something.
-    events: u64,
+    /// Whether events have come since the client last got something.
+    fresh: bool,
     slot: Slot,
 }
 
@@ -109,7 +109,7 @@ impl<E: Encoder> Answer<E> {
             kept: live.log.answers.then(Said::default),
             record: Some(record),
             slot,
-            events: 0,
+            fresh: false,
         }
     }
 
@@ -126,15 +126,20 @@ impl<E: Encoder> Answer<E> {
                     Poll::Ready(Err(failed)) => self.fail(&ApiError::from(&failed.error)),
                 },
                 Upstream::Streaming(events) => {
-                    let Self { transform, encoder, kept, events: count, .. } = self;
+                    let Self { transform, encoder, kept, record, fresh, .. } = self;
                     let mut tee = Tee { sink: encoder, kept: kept.as_mut() };
                     let mut outcome: Result<Progress, TransformError> = Ok(Progress::More);
+                    let mut count = 0;
                     let polled = events.poll_events(cx, &mut |event| {
-                        *count += 1;
+                        count += 1;
                         if matches!(outcome, Ok(Progress::More)) {
                             outcome = transform.push(&event, &mut tee);
                         }
                     });
+                    *fresh |= count > 0;
+                    if let Some(record) = record {
+                        record.events(count);
+                    }
                     match (outcome, polled) {
                         (Err(error), _) => self.fail(&ApiError::from(&error)),
                         (Ok(Progress::Whole), _) | (_, Poll::Ready(None)) => self.end(),
@@ -197,6 +202,11 @@ impl<E> Answer<E> {
 /// A client that hung up has had the text so far.
 impl<E> Drop for Answer<E> {
     fn drop(&mut self) {
+        if let (false, Some(record)) = (matches!(self.upstream, Upstream::Over), &mut self.record) {
+            note_counts(&self.transform, record);
+        }
+        // Before its record is written: a try that is under way is given up by that, and noted.
+        self.upstream = Upstream::Over;
         self.close_record(drop);
     }
 }
@@ -213,6 +223,7 @@ impl<E: Encoder + Send> Frames for Answer<E> {
         let error = ApiError::panicked();
         self.encoder.error(error.status.as_u16(), &error.object());
         if let Some(record) = &mut self.record {
+            note_counts(&self.transform, record);
             record.fail(error.failure());
         }
         self.upstream = Upstream::Over;
@@ -233,7 +244,9 @@ impl<E: Encoder + Send> Frames for Answer<E> {
         let bytes = self.encoder.take();
         self.slot.listed.grows(bytes.len() as u64);
         if let Some(record) = &mut self.record {
-            record.frame(bytes.len() as u64, std::mem::take(&mut self.events), clock);
+            // A comment that breaks a silence is no event on its way.
+            let clock = clock.filter(|_| std::mem::take(&mut self.fresh));
+            record.frame(bytes.len() as u64, clock);
         }
         if matches!(self.upstream, Upstream::Over) {
             self.close_record(|record| record.whole());

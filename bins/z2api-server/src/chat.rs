@@ -175,14 +175,13 @@ async fn whole<A: Api>(
         _ = out_of_time.wait_for(|over| *over) => Err(ApiError::shutting_down()),
         () = told_to_end => Err(ApiError::out_of_memory()),
     };
-    if let Err(error) = outcome {
-        return refused::<A>(record, &error);
-    }
-    if let Err(error) = transform.end(&mut tee) {
-        return refused::<A>(record, &ApiError::from(&error));
-    }
+    let outcome = outcome.and_then(|()| transform.end(&mut tee).map_err(|e| ApiError::from(&e)));
     if let Some(kept) = kept {
         record.answer(kept);
+    }
+    if let Err(error) = outcome {
+        note_counts(&transform, &mut record);
+        return refused::<A>(record, &error);
     }
     note_end(&transform, &mut record);
     let Some(folded) = fold.whole() else {

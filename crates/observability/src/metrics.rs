@@ -294,7 +294,7 @@ impl Metrics {
         all.register_with_unit("queue_wait", help, Unit::Seconds, self.queue_waits.clone());
         // There from the start: of a counter that begins with its first failure, none is seen.
         for kind in OUR_FAULTS {
-            self.failures.get_or_create(&KindLabel { kind });
+            let _begins_at_0 = self.failures.get_or_create(&KindLabel { kind });
         }
         all.register("failures", "Requests that failed, by kind", self.failures.clone());
         let help = "Chat requests that were turned away for want of room, by reason";
@@ -410,12 +410,14 @@ impl Metrics {
         self.bytes.inc_by(bytes);
     }
 
-    /// A part of a stream goes out.
-    pub(crate) fn frame(&self, events: u64, took: Option<Duration>) {
+    /// Events of the upstream have come.
+    pub(crate) fn events(&self, events: u64) {
         self.events.inc_by(events);
-        if let Some(took) = took {
-            self.event_delays.observe(took.as_secs_f64());
-        }
+    }
+
+    /// A part of a stream was made of events, in so long.
+    pub(crate) fn delayed(&self, took: Duration) {
+        self.event_delays.observe(took.as_secs_f64());
     }
 
     /// Events of the upstream's streams so far, of answers that are under way too.

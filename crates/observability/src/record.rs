@@ -240,19 +240,20 @@ impl RequestRecord {
         self.frames.is_multiple_of(TIMED).then(Instant::now)
     }
 
-    /// A part of a stream is made, of so many of the upstream's events, and goes out.
-    pub fn frame(&mut self, bytes: u64, events: u64, clock: Option<Instant>) {
+    /// A part of a stream is made, and goes out; with a clock, it took so long to make.
+    pub fn frame(&mut self, bytes: u64, clock: Option<Instant>) {
         self.first_byte();
         self.frames += 1;
-        self.events += events;
         self.bytes(bytes);
-        self.metrics().frame(events, clock.map(|clock| clock.elapsed()));
+        if let Some(clock) = clock {
+            self.metrics().delayed(clock.elapsed());
+        }
     }
 
-    /// So many of the upstream's events have come, of an answer that goes out in one piece.
+    /// So many of the upstream's events have come.
     pub fn events(&mut self, events: u64) {
         self.events += events;
-        self.metrics().frame(events, None);
+        self.metrics().events(events);
     }
 
     /// The text of the answer, if it is to be logged.
