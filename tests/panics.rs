@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 use z2api_tests::web::{END, PIECE};
-use z2api_tests::{Gateway, KEY, Reply};
+use z2api_tests::{Gateway, KEY, Raw, Reply, chat_request};
 use z2api_upstream_sim::Script;
 use z2api_wire::event::Dialect;
 
@@ -71,6 +71,17 @@ async fn a_panic_within_a_stream_is_an_error_event_and_no_ending() {
     assert!(!events.iter().any(|event| event == "[DONE]" || event.contains("\"stop\"")));
     costs_no_more_than_that(&gateway, 200).await;
     assert_eq!(gateway.sim.open_streams(), 0, "the upstream is let go");
+}
+
+#[tokio::test]
+async fn a_stream_that_cannot_say_that_it_broke_does_not_look_whole() {
+    let gateway = gateway(fine()).await;
+    let mut peer = Raw::connect(gateway.address).await;
+    peer.send(chat_request(true, "x-test-panic: twice\r\n")).await;
+    let got = String::from_utf8(peer.to_the_end().await).unwrap();
+    assert!(got.starts_with("HTTP/1.1 200") && got.contains("\"role\""), "{got}");
+    assert!(got.ends_with("\n\n\r\n") && !got.ends_with("\r\n0\r\n\r\n"), "{got}");
+    gateway.until(|gateway| gateway.in_flight() == 0).await;
 }
 
 /// What is due is on a clock that only goes forward. The wall clock dates things, and tells what

@@ -1,7 +1,6 @@
 //! The bodies of answers.
 
-use std::convert::Infallible;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -26,6 +25,26 @@ pub(crate) enum Body {
     /// A stream. Owns the slot and the record of its request.
     Stream(Box<dyn Frames>),
 }
+
+/// Why an answer has no rest, and must not look whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoRest {
+    /// The client did not take it.
+    LetGo,
+    /// A panic, and another one in saying so.
+    Broken,
+}
+
+impl fmt::Display for NoRest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LetGo => "the client did not take its answer in time",
+            Self::Broken => "the answer broke, and cannot say so",
+        })
+    }
+}
+
+impl std::error::Error for NoRest {}
 
 /// A body that is made while it is sent.
 pub(crate) trait Frames: Debug + Send {
@@ -72,12 +91,12 @@ impl Whole {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = NoRest;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, NoRest>>> {
         match self.get_mut() {
             Self::Whole(body) => {
                 body.close_record();
@@ -85,7 +104,7 @@ impl http_body::Body for Body {
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
             Self::Stream(answer) => {
-                poll_caught(answer.as_mut(), cx).map(|bytes| bytes.map(|b| Ok(Frame::data(b))))
+                poll_caught(answer.as_mut(), cx).map(|bytes| bytes.map(|b| b.map(Frame::data)))
             }
         }
     }
@@ -106,15 +125,23 @@ impl http_body::Body for Body {
 }
 
 /// A panic costs this answer, not the connection's task with all that runs in it. The state that a
-/// panic leaves behind is not used any more, except to say so.
-fn poll_caught(frames: &mut dyn Frames, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+/// panic leaves behind is not used any more, except to say so. Where that fails too, the answer
+/// has no end.
+fn poll_caught(
+    frames: &mut dyn Frames,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Bytes, NoRest>>> {
     let poll = |frames: &mut dyn Frames, cx: &mut Context<'_>| {
         catch_unwind(AssertUnwindSafe(|| frames.poll_bytes(cx)))
     };
-    poll(frames, cx).unwrap_or_else(|_| {
+    let polled = poll(frames, cx).or_else(|_| {
         let told = catch_unwind(AssertUnwindSafe(|| frames.broke()));
-        told.and_then(|()| poll(frames, cx)).unwrap_or(Poll::Ready(None))
-    })
+        told.and_then(|()| poll(frames, cx))
+    });
+    match polled {
+        Ok(polled) => polled.map(|bytes| bytes.map(Ok)),
+        Err(_) => Poll::Ready(Some(Err(NoRest::Broken))),
+    }
 }
 
 /// An answer without a body.

@@ -4,7 +4,8 @@ use http::HeaderMap;
 
 use crate::body::Response;
 
-/// What a request wants to go wrong: `x-test-panic: handler`, or `stream` after the first bytes.
+/// What a request wants to go wrong: `x-test-panic: handler`, or `stream` after the
+/// first bytes, or `twice` there and in saying so.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
     None,
@@ -12,6 +13,8 @@ pub(crate) enum Fault {
     InHandler,
     #[cfg(debug_assertions)]
     InStream,
+    #[cfg(debug_assertions)]
+    Twice,
 }
 
 #[cfg(not(debug_assertions))]
@@ -41,6 +44,7 @@ mod debug {
             match headers.get("x-test-panic").map(|value| value.as_bytes()) {
                 Some(b"handler") => Self::InHandler,
                 Some(b"stream") => Self::InStream,
+                Some(b"twice") => Self::Twice,
                 Some(_) | None => Self::None,
             }
         }
@@ -53,8 +57,9 @@ mod debug {
 
         pub(crate) fn in_stream(self, response: Response) -> Response {
             response.map(|body| match (self, body) {
-                (Self::InStream, Body::Stream(frames)) => {
-                    Body::Stream(Box::new(Panicking { frames, polled: 0 }))
+                (Self::InStream | Self::Twice, Body::Stream(frames)) => {
+                    let twice = matches!(self, Self::Twice);
+                    Body::Stream(Box::new(Panicking { frames, polled: 0, twice }))
                 }
                 (_, body) => body,
             })
@@ -66,6 +71,7 @@ mod debug {
     struct Panicking {
         frames: Box<dyn Frames>,
         polled: usize,
+        twice: bool,
     }
 
     impl Frames for Panicking {
@@ -77,6 +83,7 @@ mod debug {
         }
 
         fn broke(&mut self) {
+            assert!(!self.twice, "secret words of a request");
             self.frames.broke();
         }
 

@@ -14,10 +14,10 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::gate::Standing;
-use super::shared::{LetGo, Shared};
+use super::shared::Shared;
 use super::watch::Watch;
 use crate::app::App;
-use crate::body::Body;
+use crate::body::{Body, NoRest};
 use crate::memory::Rung;
 use crate::service;
 
@@ -139,15 +139,15 @@ impl Tracked {
 
 impl http_body::Body for Tracked {
     type Data = Bytes;
-    type Error = LetGo;
+    type Error = NoRest;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, LetGo>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, NoRest>>> {
         let Self { body, open } = &mut *self;
         match body {
-            Held::Alone(body) => Pin::new(body).poll_frame(cx).map_err(LetGo::from),
+            Held::Alone(body) => Pin::new(body).poll_frame(cx),
             Held::Shared(shared) => shared.poll_frame(cx, || open.0.now()),
         }
     }

@@ -5,8 +5,6 @@
 //! it: the slot, the upstream and the memory come back, and the stream is reset when the client
 //! wants it again.
 
-use std::convert::Infallible;
-use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +13,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
-use crate::body::Body;
+use crate::body::{Body, NoRest};
 
 /// The upstream is what is waited for, not the client.
 const NOT_WAITING: u64 = u64::MAX;
@@ -26,24 +24,6 @@ pub(crate) struct Shared {
     body: Mutex<Option<Body>>,
     /// Since when the client has not come for more, in the watch's milliseconds.
     waiting_since: AtomicU64,
-}
-
-/// The client did not take its answer, and so there is no rest of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LetGo;
-
-impl fmt::Display for LetGo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the client did not take its answer in time")
-    }
-}
-
-impl std::error::Error for LetGo {}
-
-impl From<Infallible> for LetGo {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
 }
 
 impl Shared {
@@ -57,15 +37,15 @@ impl Shared {
         &self,
         cx: &mut Context<'_>,
         now: impl FnOnce() -> u64,
-    ) -> Poll<Option<Result<Frame<Bytes>, LetGo>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, NoRest>>> {
         self.waiting_since.store(NOT_WAITING, Relaxed);
         let mut held = self.lock();
-        let Some(body) = held.as_mut() else { return Poll::Ready(Some(Err(LetGo))) };
+        let Some(body) = held.as_mut() else { return Poll::Ready(Some(Err(NoRest::LetGo))) };
         let polled = Pin::new(body).poll_frame(cx);
         if polled.is_ready() {
             self.waiting_since.store(now(), Relaxed);
         }
-        polled.map_err(LetGo::from)
+        polled
     }
 
     /// What has been let go of is not at its end: that would look like a whole answer.
