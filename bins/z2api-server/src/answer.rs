@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use z2api_observability::{RequestRecord, Said};
 use z2api_stream_transform::{Encoder, Progress, Transform, TransformError};
@@ -276,5 +277,7 @@ fn cut(app: &Arc<App>, hold: Duration, slot: &Slot) -> Cut {
             () = told_to_end => ApiError::out_of_memory(),
         }
     };
+    // Where both sides keep up, each turn of the task is used up by the stream.
+    let cut = unconstrained(cut);
     FuturesUnordered::from_iter([Box::pin(cut) as Pin<Box<dyn Future<Output = ApiError> + Send>>])
 }

@@ -2,6 +2,7 @@
 
 use tokio::net::TcpStream;
 use tokio::sync::watch::Receiver;
+use tokio::task::coop::unconstrained;
 
 use super::watch::{Watch, Why};
 use crate::memory::Rung;
@@ -25,12 +26,16 @@ pub(crate) async fn side(
     draining: Option<Receiver<bool>>,
     rungs: Option<Receiver<Rung>>,
 ) -> Side {
-    tokio::select! {
-        () = hang_up(stream) => Side::Drop(Why::HungUp),
-        why = watch.expired() => Side::Drop(why),
-        () = wait_for(draining, |draining| *draining) => Side::Drain,
-        () = wait_for(rungs, |rung| *rung >= Rung::Tight) => Side::Tight,
-    }
+    let first = async {
+        tokio::select! {
+            () = hang_up(stream) => Side::Drop(Why::HungUp),
+            why = watch.expired() => Side::Drop(why),
+            () = wait_for(draining, |draining| *draining) => Side::Drain,
+            () = wait_for(rungs, |rung| *rung >= Rung::Tight) => Side::Tight,
+        }
+    };
+    // Where both sides keep up, each turn of the task is used up by the conversation.
+    unconstrained(first).await
 }
 
 /// Resolves when the peer has closed its side, whatever it has sent before and nobody has read:
@@ -57,5 +62,41 @@ async fn wait_for<T>(told: Option<Receiver<T>>, what: impl FnMut(&T) -> bool) {
         // The guard that this gives must not live on. An error: the server is gone, and so are we.
         Some(mut told) => drop(told.wait_for(what).await),
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use tokio::net::TcpListener;
+    use tokio::task::coop::{has_budget_remaining, poll_proceed};
+    use z2api_config::{Config, Flags};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_conversation_that_uses_up_each_turn_does_not_hide_what_happens_beside_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let config = Config::from_lookup(&Flags::default(), &|_| None).unwrap();
+        let watch = Watch::new(&config.peers, &config.limits);
+        let (drain, draining) = tokio::sync::watch::channel(false);
+        let mut beside = pin!(side(&stream, &watch, Some(draining), None));
+        let mut turn = async || {
+            poll_fn(|cx| {
+                while let Poll::Ready(turn) = poll_proceed(cx) {
+                    turn.made_progress();
+                }
+                assert!(!has_budget_remaining());
+                Poll::Ready(beside.as_mut().poll(cx))
+            })
+            .await
+        };
+        assert!(turn().await.is_pending());
+        drain.send(true).unwrap();
+        assert_eq!(turn().await, Poll::Ready(Side::Drain));
     }
 }
