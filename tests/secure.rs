@@ -13,14 +13,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use z2api_config::{Config, Flags};
 use z2api_tests::web::{END, PIECE, fine};
-use z2api_tests::{Gateway, KEY, PATIENCE, Raw};
+use z2api_tests::{Gateway, KEY, PATIENCE, Raw, chat_request};
 use z2api_upstream_sim::{Plan, Script};
 use z2api_wire::event::Dialect;
 
@@ -212,6 +212,26 @@ async fn a_handshake_has_the_deadline_of_a_head() {
         peer.send(beginning).await;
         assert!(peer.is_let_go().await);
     }
+}
+
+#[tokio::test]
+async fn a_goodbye_in_tls_lets_the_upstream_go_though_the_connection_below_stays_open() {
+    let certificate = Certificate::new();
+    let silent = Script::events([PIECE, PIECE]).stall_after(1);
+    let gateway = certificate.gateway(silent, &[]).await;
+    let mut stream = certificate.connect(gateway.address, &[]).await.unwrap();
+    stream.write_all(chat_request(true, "").as_bytes()).await.unwrap();
+    let mut got = Vec::new();
+    while !String::from_utf8_lossy(&got).contains("tide") {
+        timeout(PATIENCE, stream.read_buf(&mut got)).await.expect("a piece").unwrap();
+    }
+    let (tcp, tls) = stream.get_mut();
+    tls.send_close_notify();
+    let mut goodbye = Vec::new();
+    tls.write_tls(&mut goodbye).unwrap();
+    tcp.write_all(&goodbye).await.unwrap();
+    assert!(gateway.sim.until(|sim| sim.open_streams() == 0, PATIENCE).await);
+    gateway.until(|gateway| gateway.in_flight() == 0).await;
 }
 
 #[tokio::test]

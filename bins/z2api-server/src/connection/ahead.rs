@@ -2,7 +2,9 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
@@ -12,6 +14,18 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 pub(crate) struct Ahead<I> {
     io: I,
     bytes: Bytes,
+    flushed: Flushed,
+}
+
+/// Whether all that was written to a socket has been flushed. hyper flushes one only when it has
+/// nothing left to write.
+#[derive(Debug, Clone)]
+pub(crate) struct Flushed(Arc<AtomicBool>);
+
+impl Flushed {
+    pub(crate) fn is_so(&self) -> bool {
+        self.0.load(Relaxed)
+    }
 }
 
 /// What a peer begins with that speaks HTTP/2 (RFC 9113, 3.4).
@@ -20,7 +34,18 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 impl<I> Ahead<I> {
     /// Nothing has been read.
     pub(crate) fn new(io: I) -> Self {
-        Self { io, bytes: Bytes::new() }
+        let flushed = Flushed(Arc::new(AtomicBool::new(true)));
+        Self { io, bytes: Bytes::new(), flushed }
+    }
+
+    /// Tells so as long as somebody asks.
+    pub(crate) fn flushed(&self) -> Flushed {
+        self.flushed.clone()
+    }
+
+    /// Whether there are bytes that were read and not asked for again.
+    pub(crate) fn has_bytes(&self) -> bool {
+        !self.bytes.is_empty()
     }
 
     /// Gives back what was read from it too early.
@@ -70,6 +95,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Ahead<I> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.flushed.0.store(false, Relaxed);
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
@@ -78,6 +104,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Ahead<I> {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.flushed.0.store(false, Relaxed);
         Pin::new(&mut self.io).poll_write_vectored(cx, parts)
     }
 
@@ -86,10 +113,35 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Ahead<I> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.flushed.0.store(true, Relaxed);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use tokio::io::{AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_written_is_flushed_only_once_that_was_asked_for() {
+        let (io, _peer) = duplex(3);
+        let mut io = Ahead::new(io);
+        let flushed = io.flushed();
+        assert!(flushed.is_so());
+        assert_eq!(io.write(b"four").await.unwrap(), 3);
+        assert!(!flushed.is_so());
+        io.flush().await.unwrap();
+        assert!(flushed.is_so());
+        // Nor if nothing of it is taken.
+        assert!(io.write(b"r").now_or_never().is_none());
+        assert!(!flushed.is_so());
     }
 }

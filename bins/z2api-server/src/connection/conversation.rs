@@ -13,11 +13,17 @@ use hyper::service::HttpService;
 use hyper_util::rt::TokioExecutor;
 
 use super::exchange::Tracked;
+use super::watch::Why;
 
 /// A protocol at work. Resolves when it is done.
 pub(crate) trait Conversation: Future<Output = Result<(), Self::Error>> {
     /// What breaks it off.
     type Error: Display;
+
+    /// What to call its end by this error, if not one by the protocol.
+    fn why(_: &Self::Error) -> Option<Why> {
+        None
+    }
 
     /// Takes no further requests, and ends after those that have begun.
     fn wind_down(self: Pin<&mut Self>);

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::{Future, pending};
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -16,11 +17,11 @@ use hyper::server::conn::http1::{Builder, Connection};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, Flushed};
 use super::conversation::Conversation;
 use super::exchange::{Peer, Tracked, exchange};
 use super::sending::Sending;
-use super::watch::Watch;
+use super::watch::{Watch, Why};
 use crate::app::App;
 
 /// A head may not be larger than this, in bytes.
@@ -31,6 +32,7 @@ const NOTICES: bool = cfg!(any(target_os = "linux", target_os = "android"));
 /// The conversation.
 pub(crate) struct Http1<I> {
     service: Service,
+    flushed: Flushed,
     state: State<I>,
     /// No further request is taken.
     winds_down: bool,
@@ -39,7 +41,7 @@ pub(crate) struct Http1<I> {
 enum State<I> {
     // Boxed, so that the room of one is free while the other is there.
     Asking(Box<Connection<TokioIo<Ahead<I>>, Service>>),
-    Sending(Box<Sending<Ahead<I>>>),
+    Sending(Box<Sending<I>>),
     Over,
 }
 
@@ -58,8 +60,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> State<I> {
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Http1<I> {
     pub(crate) fn new(io: Ahead<I>, service: Service) -> Self {
+        let flushed = io.flushed();
         let state = State::asking(io, service.clone());
-        Self { service, state, winds_down: false }
+        Self { service, flushed, state, winds_down: false }
     }
 
     fn send(&mut self, mut answer: Response<Tracked>) {
@@ -90,6 +93,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Future for Http1<I> {
                     if let Poll::Ready(ended) = Pin::new(asking.as_mut()).poll(cx) {
                         return Poll::Ready(ended.map_err(Into::into));
                     }
+                    // hyper takes what it has not written along with it: earlier answers.
+                    if !this.flushed.is_so() {
+                        return Poll::Pending;
+                    }
                     let Some(answer) = this.service.take() else { return Poll::Pending };
                     this.send(*answer);
                 }
@@ -108,6 +115,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Future for Http1<I> {
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Conversation for Http1<I> {
     type Error = Box<dyn Error + Send + Sync>;
+
+    fn why(error: &Self::Error) -> Option<Why> {
+        let error = error.downcast_ref::<io::Error>()?;
+        (error.kind() == io::ErrorKind::UnexpectedEof).then_some(Why::HungUp)
+    }
 
     fn wind_down(self: Pin<&mut Self>) {
         let this = self.get_mut();

@@ -14,20 +14,23 @@ use http::header::{CONNECTION, DATE, HeaderValue, TRANSFER_ENCODING};
 use http::response::Parts;
 use http::{HeaderMap, Response};
 use http_body::Body as _;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::ahead::Ahead;
 use super::exchange::Tracked;
 
 /// What ends a chunk, and one that is the last.
 const CHUNK_END: &[u8] = b"\r\n";
 const LAST_CHUNK_END: &[u8] = b"\r\n0\r\n\r\n";
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+/// How much of a further request is read at most while an answer is sent.
+const LOOK: usize = 512;
 /// The size of a chunk, as text.
 const SIZE_LINE: usize = 18;
 
 /// Writes one answer. The body is asked for more only once what it gave has been written.
 pub(crate) struct Sending<I> {
-    pub(crate) io: I,
+    pub(crate) io: Ahead<I>,
     /// None once it is over; what it gave last may still have to be written.
     body: Option<Tracked>,
     /// The head, and the size of the chunk.
@@ -39,9 +42,9 @@ pub(crate) struct Sending<I> {
     closes: bool,
 }
 
-impl<I: AsyncWrite + Unpin> Sending<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> Sending<I> {
     /// An answer whose head says so closes the connection.
-    pub(crate) fn new(io: I, answer: Response<Tracked>) -> Self {
+    pub(crate) fn new(io: Ahead<I>, answer: Response<Tracked>) -> Self {
         let (head, body) = answer.into_parts();
         let closes = head.headers.get(CONNECTION).is_some_and(|value| value == "close");
         let (before, data) = (written(head), Bytes::new());
@@ -54,7 +57,39 @@ impl<I: AsyncWrite + Unpin> Sending<I> {
     }
 
     /// Ready with the answer's end: whether the connection has been closed with it.
+    ///
+    /// # Errors
+    /// Of the kind `UnexpectedEof` if the client has hung up.
     pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let sent = self.poll_written(cx);
+        if sent.is_pending() && self.body.is_some() {
+            self.see_hang_up(cx)?;
+        }
+        sent
+    }
+
+    /// In TLS there is a word for it, and the connection below can be open still. The first bytes of
+    /// a further request are kept for later; then no more is read.
+    fn see_hang_up(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let (mut space, io) = ([0; LOOK], &mut self.io);
+        if io.has_bytes() {
+            return Ok(());
+        }
+        let mut read = ReadBuf::new(&mut space);
+        match Pin::new(&mut *io).poll_read(cx, &mut read) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(Ok(())) if read.filled().is_empty() => {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
+            Poll::Ready(Ok(())) => {
+                io.put_back(read.filled());
+                Ok(())
+            }
+            Poll::Ready(Err(error)) => Err(error),
+        }
+    }
+
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         loop {
             if self.data.is_empty() && self.after.is_empty() {
                 self.load(cx)?;

@@ -112,7 +112,7 @@ impl<'a> Talk<'a> {
         self.drive(pin!(conversation)).await
     }
 
-    async fn drive(self, mut conversation: Pin<&mut impl Conversation>) -> Ended {
+    async fn drive<C: Conversation>(self, mut conversation: Pin<&mut C>) -> Ended {
         let (mut draining, mut rungs) = (Some(self.draining.clone()), self.rungs());
         // Polled when it is woken, and not with every event of a stream. Boxed, since the set keeps
         // room for one more than are in it.
@@ -125,10 +125,9 @@ impl<'a> Talk<'a> {
             let happened = tokio::select! {
                 biased;
                 outcome = &mut conversation => {
-                    if let Err(error) = outcome {
-                        tracing::debug!(r#type = "connection", error = %error, "ended early");
-                    }
-                    return Ended::ByProtocol;
+                    let Err(error) = outcome else { return Ended::ByProtocol };
+                    tracing::debug!(r#type = "connection", error = %error, "ended early");
+                    return C::why(&error).map_or(Ended::ByProtocol, Ended::Dropped);
                 }
                 Some(happened) = beside.next() => happened,
             };
