@@ -2,7 +2,7 @@
 //! the client hears the same, whichever API they go through.
 
 use serde_json::{Value, json};
-use z2api_tests::Gateway;
+use z2api_tests::{Gateway, KEY};
 use z2api_upstream_sim::{Recorded, Script, plan_fn};
 use z2api_wire::event::Dialect;
 
@@ -67,6 +67,79 @@ async fn converse(api: Api, gateway: &Gateway, stream: bool) -> Vec<Heard> {
         question.turns.extend(given);
     }
     panic!("no end: {all:?}")
+}
+
+/// What is said between two calls, before either is answered, is part of their turn.
+#[tokio::test]
+async fn a_call_stays_with_its_outcome_whatever_is_said_between() {
+    let script = chunks(&[json!({"content": "High."})], "stop", &Value::Null);
+    let gateway = Gateway::start(Dialect::OpenAi, script).await;
+    let arguments = json!({"port": "Kiel"});
+    let question = json!({"role": "user", "content": "Where is it high?"});
+    let called = |id: &str| {
+        json!({"id": id, "type": "function",
+            "function": {"name": "tide_at", "arguments": arguments.to_string()}})
+    };
+    let gave = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": "high"});
+    let in_chat = json!([question,
+        {"role": "assistant", "reasoning_content": "Two.\n\nOne more.", "content": "And there.",
+            "tool_calls": [called("c1"), called("c2")]},
+        gave("c1"), gave("c2")]);
+    let tool_use =
+        |id: &str| json!({"type": "tool_use", "id": id, "name": "tide_at", "input": arguments});
+    let result = |id: &str| json!({"type": "tool_result", "tool_use_id": id, "content": "high"});
+    let thinking = |text: &str| json!({"type": "thinking", "thinking": text, "signature": "z2api"});
+    let in_messages = json!([question,
+        {"role": "assistant", "content": [thinking("Two."), tool_use("c1"),
+            {"type": "text", "text": "And there."}, thinking("One more."), tool_use("c2")]},
+        {"role": "user", "content": [result("c1"), result("c2")]}]);
+    let reasoning = |text: &str| {
+        json!({"type": "reasoning", "summary": [],
+            "content": [{"type": "reasoning_text", "text": text}]})
+    };
+    let call = |id: &str| {
+        json!({"type": "function_call", "call_id": id, "name": "tide_at",
+            "arguments": arguments.to_string()})
+    };
+    let output =
+        |id: &str| json!({"type": "function_call_output", "call_id": id, "output": "high"});
+    let said = json!({"type": "message", "role": "assistant",
+        "content": [{"type": "output_text", "text": "And there."}]});
+    let at_the_end = json!([
+        question,
+        reasoning("Two."),
+        call("c1"),
+        said,
+        reasoning("One more."),
+        call("c2"),
+        output("c1"),
+        output("c2")
+    ]);
+    let early = json!([
+        question,
+        reasoning("Two."),
+        call("c1"),
+        call("c2"),
+        output("c1"),
+        said,
+        reasoning("One more."),
+        output("c2")
+    ]);
+    for (api, field, turns) in [
+        (Api::Chat, "messages", in_chat.clone()),
+        (Api::Messages, "messages", in_messages),
+        (Api::Responses, "input", at_the_end),
+        (Api::Responses, "input", early),
+    ] {
+        let mut body = api.body(&Question { tool: Some("tide_at"), ..Question::new(false) });
+        body[field] = turns;
+        let reply = api.send(&gateway, KEY, &[], &body.to_string()).await;
+        hear(api, reply).await.whole();
+        let asked = gateway.sim.chats().pop().expect("a request").json();
+        let messages: Value =
+            asked["messages"].as_array().expect("messages").iter().map(plain).collect();
+        assert_eq!(messages, in_chat, "{api:?}, {body}");
+    }
 }
 
 /// A message of the upstream's request, its text as one.

@@ -13,27 +13,23 @@ use crate::request::{RequestError, invalid, unsupported};
 
 /// Adds the messages of `items`. `dropped` gets the names of what was left out.
 ///
-/// Thinking, text and calls that follow one another are one turn of the assistant's.
+/// Thinking, text and calls that follow one another are one turn of the assistant's, as is all that
+/// it says before the last of its calls is answered: outcomes must follow the turn that called.
 pub(super) fn add_items(
     items: Vec<Item>,
     names: &ToolNames,
     turns: &mut Turns,
     dropped: &mut Vec<&'static str>,
 ) -> Result<(), RequestError> {
-    let (mut turn, mut images) = (Turn::default(), Gathered::default());
+    let mut turn = Turn::default();
     for (at, item) in items.into_iter().enumerate() {
         let place = format!("input[{at}]");
         let kind = item.kind.clone().unwrap_or_else(|| "message".to_owned());
-        if !kind.ends_with("_call_output") {
-            images.say(turns);
-        }
         match kind.as_str() {
             "message" if item.role == Some(responses::Role::Assistant) => {
-                if turn.has_content() {
-                    turn.end(turns);
-                }
-                turn.at(&place);
-                turn.said = parts(need(item.content, &place, "content")?, &place, "content")?;
+                turn.go_on(&place, turns);
+                let content = need(item.content, &place, "content")?;
+                turn.said.append(parts(content, &place, "content")?);
             }
             "message" => {
                 turn.end(turns);
@@ -41,20 +37,20 @@ pub(super) fn add_items(
                 turns.push(message, origin);
             }
             "reasoning" => {
-                if turn.has_content() {
-                    turn.end(turns);
-                }
-                turn.at(&place);
+                turn.go_on(&place, turns);
                 turn.think(item, &place, dropped)?;
             }
             "function_call" | "custom_tool_call" => {
+                if turn.is_answered() {
+                    turn.end(turns);
+                }
                 turn.at(&place);
+                turn.waiting.extend(item.call_id.clone());
                 turn.calls.push(call(item, &place, names)?);
                 turn.call_places.push(place);
             }
             "function_call_output" | "custom_tool_call_output" => {
-                turn.end(turns);
-                add_output(item, place, turns, &mut images)?;
+                turn.answer(item, place)?;
             }
             "item_reference" => {
                 return unsupported(&place, "no items are kept; send the item itself");
@@ -63,7 +59,6 @@ pub(super) fn add_items(
         }
     }
     turn.end(turns);
-    images.say(turns);
     Ok(())
 }
 
@@ -96,10 +91,15 @@ impl Gathered {
         self.places.push(place);
     }
 
+    fn append(&mut self, other: Self) {
+        self.parts.extend(other.parts);
+        self.places.extend(other.places);
+    }
+
     /// Says the images that functions gave, as the user's. They follow the last of the outcomes,
     /// since outcomes must stand together and hold text only.
-    fn say(&mut self, turns: &mut Turns) {
-        let Self { parts, places } = std::mem::take(self);
+    fn say(self, turns: &mut Turns) {
+        let Self { parts, places } = self;
         if let Some(first) = places.first() {
             let origin = Origin { place: first.clone(), parts: places, calls: Vec::new() };
             turns.push(said(Role::User, Content::Parts(parts)), origin);
@@ -107,7 +107,7 @@ impl Gathered {
     }
 }
 
-/// A turn of the assistant's that is being put together.
+/// A turn of the assistant's that is being put together, and what its calls gave.
 #[derive(Debug, Default)]
 struct Turn {
     /// Where it begins.
@@ -116,11 +116,43 @@ struct Turn {
     said: Gathered,
     calls: Vec<Call>,
     call_places: Vec<String>,
+    /// The ids of calls that no outcome has answered.
+    waiting: Vec<String>,
+    outcomes: Turns,
+    images: Gathered,
 }
 
 impl Turn {
-    fn has_content(&self) -> bool {
-        !self.said.parts.is_empty() || !self.calls.is_empty()
+    /// Makes room for more thinking or text: within the turn while a call waits, or else in a new
+    /// one if it has said something.
+    fn go_on(&mut self, place: &str, turns: &mut Turns) {
+        let has_content = !self.said.parts.is_empty() || !self.calls.is_empty();
+        if self.waiting.is_empty() && (has_content || self.is_answered()) {
+            self.end(turns);
+        }
+        self.at(place);
+    }
+
+    /// Whether there are outcomes, and no call waits for another.
+    fn is_answered(&self) -> bool {
+        self.waiting.is_empty() && !self.outcomes.messages.is_empty()
+    }
+
+    /// Takes the outcome of a call.
+    fn answer(&mut self, item: Item, place: String) -> Result<(), RequestError> {
+        let id = need(item.call_id, &place, "call_id")?;
+        let mut texts = Vec::new();
+        let output = need(item.output, &place, "output")?;
+        let Gathered { parts, places } = parts(output, &place, "output")?;
+        for (part, place) in parts.into_iter().zip(places) {
+            match part {
+                Part::Text { text } => texts.push(text),
+                other => self.images.push(other, place),
+            }
+        }
+        self.waiting.retain(|waiting| *waiting != id);
+        self.outcomes.push(outcome(id, texts.join("\n")), Origin::at(place));
+        Ok(())
     }
 
     fn at(&mut self, place: &str) {
@@ -163,13 +195,16 @@ impl Turn {
     }
 
     fn end(&mut self, turns: &mut Turns) {
-        let Self { place, thinking, said, calls, call_places } = std::mem::take(self);
-        if thinking.is_empty() && said.parts.is_empty() && calls.is_empty() {
-            return;
+        let Self { place, thinking, said, calls, call_places, outcomes, images, waiting: _ } =
+            std::mem::take(self);
+        if !(thinking.is_empty() && said.parts.is_empty() && calls.is_empty()) {
+            let place = place.unwrap_or_default();
+            let origin = Origin { place, parts: said.places, calls: call_places };
+            turns.push(as_chat::turn(Role::Assistant, &thinking, said.parts, &calls), origin);
         }
-        let place = place.unwrap_or_default();
-        let origin = Origin { place, parts: said.places, calls: call_places };
-        turns.push(as_chat::turn(Role::Assistant, &thinking, said.parts, &calls), origin);
+        turns.messages.extend(outcomes.messages);
+        turns.origins.extend(outcomes.origins);
+        images.say(turns);
     }
 }
 
@@ -204,25 +239,6 @@ fn message(item: Item, place: String) -> Result<(Message, Origin), RequestError>
         }
     };
     Ok((said(role, content), origin))
-}
-
-fn add_output(
-    item: Item,
-    place: String,
-    turns: &mut Turns,
-    images: &mut Gathered,
-) -> Result<(), RequestError> {
-    let id = need(item.call_id, &place, "call_id")?;
-    let mut texts = Vec::new();
-    let Gathered { parts, places } = parts(need(item.output, &place, "output")?, &place, "output")?;
-    for (part, place) in parts.into_iter().zip(places) {
-        match part {
-            Part::Text { text } => texts.push(text),
-            other => images.push(other, place),
-        }
-    }
-    turns.push(outcome(id, texts.join("\n")), Origin::at(place));
-    Ok(())
 }
 
 fn parts(given: Parts, place: &str, field: &str) -> Result<Gathered, RequestError> {
