@@ -81,6 +81,8 @@ async fn what_is_not_offered_is_told_by_name() {
         ("GET", "/v1/assistants", "assistants"),
         ("GET", "/v1/files/file-1", "files"),
         ("DELETE", "/v1/fine_tuning/jobs/1", "fine_tuning"),
+        ("POST", "/v1/responses/input_tokens", "responses/input_tokens"),
+        ("POST", "/responses/compact", "responses/compact"),
     ] {
         let reply = gateway.send(method, path, &[], b"{}").await;
         assert_eq!(reply.status, 404, "{path}");

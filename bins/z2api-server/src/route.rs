@@ -30,6 +30,8 @@ impl<'a> Route<'a> {
             "/messages" => Self::Messages,
             "/messages/count_tokens" => Self::CountTokens,
             "/responses" => Self::Responses,
+            "/responses/input_tokens" => Self::NotOffered("responses/input_tokens"),
+            "/responses/compact" => Self::NotOffered("responses/compact"),
             "/models" => Self::Models,
             _ if path.starts_with("/dashboard") => return Page::of(path).map(Self::Dashboard),
             api => match (path, one(api, "/models/"), one(api, "/responses/")) {
