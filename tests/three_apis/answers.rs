@@ -120,7 +120,12 @@ async fn endings_and_counts_are_the_same() {
         "prompt_tokens_details": {"cached_tokens": 10}});
     let plain = json!({"prompt_tokens": 30, "completion_tokens": 7, "total_tokens": 37});
     let gateway = Gateway::start(Dialect::OpenAi, Script::sse("")).await;
-    for (finish, end) in [("stop", "stop"), ("length", "length"), ("sensitive", "content_filter")] {
+    for (finish, end) in [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("model_context_window_exceeded", "length"),
+        ("sensitive", "content_filter"),
+    ] {
         for (usage, known) in
             [(&usage, Some((30, 7, Some(10)))), (&plain, Some((30, 7, None))), (&Value::Null, None)]
         {

@@ -179,7 +179,7 @@ fn message(body: &Value) -> Heard {
     }
     heard.end = match body["stop_reason"].as_str().expect("a reason") {
         "end_turn" | "stop_sequence" => "stop",
-        "max_tokens" => "length",
+        "max_tokens" | "model_context_window_exceeded" => "length",
         "tool_use" => "tool_calls",
         "refusal" => "content_filter",
         other => panic!("{other}"),

@@ -139,8 +139,11 @@ pub struct ToolCallDelta<'a> {
 pub enum FinishReason {
     /// It had said everything, or met a stop word.
     Stop,
-    /// It ran into the token limit, or the context is full.
+    /// It ran into the token limit.
     Length,
+    /// The model's context is full. OpenAI has no word of its own for that.
+    #[serde(rename = "length")]
+    ContextFull,
     /// It wants tools to be called.
     ToolCalls,
     /// A filter stopped it.
@@ -152,9 +155,17 @@ impl FinishReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stop => "stop",
-            Self::Length => "length",
+            Self::Length | Self::ContextFull => "length",
             Self::ToolCalls => "tool_calls",
             Self::ContentFilter => "content_filter",
+        }
+    }
+
+    /// Whether it ran out of room, so that its last words may be cut in two.
+    pub fn is_cut(self) -> bool {
+        match self {
+            Self::Length | Self::ContextFull => true,
+            Self::Stop | Self::ToolCalls | Self::ContentFilter => false,
         }
     }
 }

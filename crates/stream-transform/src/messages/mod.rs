@@ -28,6 +28,7 @@ fn stop_reason(reason: FinishReason, stop_word: Option<&str>) -> &'static str {
         FinishReason::Stop if stop_word.is_some() => "stop_sequence",
         FinishReason::Stop => "end_turn",
         FinishReason::Length => "max_tokens",
+        FinishReason::ContextFull => "model_context_window_exceeded",
         FinishReason::ToolCalls => "tool_use",
         FinishReason::ContentFilter => "refusal",
     }

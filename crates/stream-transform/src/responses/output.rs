@@ -40,7 +40,9 @@ impl Status {
     pub(super) fn of_last(reason: FinishReason) -> Self {
         match reason {
             FinishReason::Stop | FinishReason::ToolCalls => Self::Completed,
-            FinishReason::Length | FinishReason::ContentFilter => Self::Incomplete,
+            FinishReason::Length | FinishReason::ContextFull | FinishReason::ContentFilter => {
+                Self::Incomplete
+            }
         }
     }
 }
@@ -124,7 +126,9 @@ impl<'a> Response<'a> {
     ) -> Self {
         let incomplete = match reason {
             FinishReason::Stop | FinishReason::ToolCalls => None,
-            FinishReason::Length => Some(Incomplete { reason: "max_output_tokens" }),
+            FinishReason::Length | FinishReason::ContextFull => {
+                Some(Incomplete { reason: "max_output_tokens" })
+            }
             FinishReason::ContentFilter => Some(Incomplete { reason: "content_filter" }),
         };
         Self {

@@ -176,7 +176,7 @@ async fn every_finish_reason_is_understood() {
     let reasons = [
         ("stop", FinishReason::Stop),
         ("length", FinishReason::Length),
-        ("model_context_window_exceeded", FinishReason::Length),
+        ("model_context_window_exceeded", FinishReason::ContextFull),
         ("tool_calls", FinishReason::ToolCalls),
         ("sensitive", FinishReason::ContentFilter),
     ];

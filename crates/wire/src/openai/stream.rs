@@ -135,7 +135,8 @@ pub(crate) fn emit_tool_calls<'a>(calls: Vec<ToolCall<'a>>, emit: &mut impl FnMu
 fn finish_of(reason: Cow<'_, str>) -> Event<'_> {
     match reason.as_ref() {
         "stop" => Event::Finish(FinishReason::Stop),
-        "length" | "model_context_window_exceeded" => Event::Finish(FinishReason::Length),
+        "length" => Event::Finish(FinishReason::Length),
+        "model_context_window_exceeded" => Event::Finish(FinishReason::ContextFull),
         "tool_calls" | "function_call" => Event::Finish(FinishReason::ToolCalls),
         "sensitive" | "content_filter" => Event::Finish(FinishReason::ContentFilter),
         "network_error" => Event::Error(Fault {
