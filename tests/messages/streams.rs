@@ -186,6 +186,71 @@ async fn what_cannot_be_told_is_an_error_and_no_message() {
 }
 
 #[tokio::test]
+async fn nothing_is_told_after_a_call_that_is_torn() {
+    let call = |index: u32, arguments: &str| {
+        json!({"tool_calls": [{"index": index, "id": format!("c{index}"), "type": "function",
+            "function": {"name": "look", "arguments": arguments}}]})
+    };
+    let text = |text: &str| json!({"content": text});
+    let thought = |text: &str| json!({"reasoning_content": text});
+    let gateway = Gateway::start(Dialect::OpenAi, Script::sse("")).await;
+    for after in [call(1, "{}"), text("So."), thought("Hm.")] {
+        for finish in ["tool_calls", "length"] {
+            let torn = [text("I look."), call(0, "{\"a\":"), after.clone(), call(2, "{}")];
+            gateway.sim.set_plan(openai_events(&torn, finish));
+            let events = ask(&gateway, json!({"stream": true})).await.events().await;
+            assert_eq!(gather(&events).unwrap_err()["type"], "api_error", "{after}");
+            let count = |kind: &str| {
+                let kind = format!("\"type\":\"{kind}\"");
+                events.iter().filter(|event| event.contains(&kind)).count()
+            };
+            assert_eq!(count("content_block_start"), 2, "the text and the call: {events:?}");
+            assert_eq!(count("content_block_stop"), 1, "the text alone has an end: {events:?}");
+            assert_eq!(ask(&gateway, json!({})).await.status, 502, "{after}, {finish}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_thinks_again_has_the_same_blocks_streamed_and_whole() {
+    let script = openai_events(
+        &[
+            json!({"reasoning_content": "Hm."}),
+            json!({"content": "Grüße."}),
+            json!({"reasoning_content": "And?"}),
+            json!({"content": "So."}),
+            json!({"tool_calls": [{"index": 0, "id": "c", "type": "function",
+                "function": {"name": "look", "arguments": "{\"a\":1}"}}]}),
+            json!({"content": "Done."}),
+        ],
+        "tool_calls",
+    );
+    let gateway = Gateway::start(Dialect::OpenAi, script).await;
+    for display in ["summarized", "omitted"] {
+        let thinking = json!({"type": "adaptive", "display": display});
+        let ask = async |stream: bool| {
+            let fields = json!({"stream": stream, "thinking": thinking});
+            message_of(ask(&gateway, fields).await, stream).await
+        };
+        let (streamed, whole) = (ask(true).await, ask(false).await);
+        assert_eq!(streamed["content"], whole["content"], "{display}");
+        let blocks = whole["content"].as_array().unwrap().iter();
+        let kinds: Vec<&str> = blocks.map(|block| block["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["thinking", "text", "thinking", "text", "tool_use", "text"]);
+    }
+}
+
+#[tokio::test]
+async fn a_full_context_is_told_in_anthropics_word_for_it() {
+    let full = openai_events(&[json!({"content": "A"})], "model_context_window_exceeded");
+    let gateway = Gateway::start(Dialect::OpenAi, full).await;
+    for stream in [true, false] {
+        let message = message_of(ask(&gateway, json!({"stream": stream})).await, stream).await;
+        assert_eq!(message["stop_reason"], "model_context_window_exceeded");
+    }
+}
+
+#[tokio::test]
 async fn thinking_can_be_switched_and_stripped() {
     let script = answer("Hi");
     let gateway = Gateway::start(Dialect::OpenAi, script).await;

@@ -30,7 +30,8 @@ pub struct MessageEvents {
     /// The tool and the arguments of the open call.
     tool: String,
     arguments: String,
-    /// Why the answer cannot be told as a message, if it cannot.
+    /// Why the answer cannot be told as a message, if it cannot. Nothing more is told then: clients
+    /// run the calls of blocks that have ended.
     broken: Option<Unsayable>,
     stop_word: Option<String>,
     asked: Asked,
@@ -85,10 +86,15 @@ impl MessageEvents {
         }
     }
 
-    /// Makes `block` the open one, and writes its start if it is new.
-    fn enter(&mut self, block: Block, start: impl FnOnce(&mut BytesMut)) {
-        if self.open == Some(block) {
-            return;
+    /// Makes `block` the open one, and writes its start if it is new. False once the answer cannot
+    /// be told.
+    fn enter(&mut self, block: Block, start: impl FnOnce(&mut BytesMut)) -> bool {
+        if self.broken.is_some() || self.open == Some(block) {
+            return self.broken.is_none();
+        }
+        self.broken = self.torn();
+        if self.broken.is_some() {
+            return false;
         }
         self.leave();
         self.open = Some(block);
@@ -97,6 +103,13 @@ impl MessageEvents {
         self.out.put_slice(b",\"content_block\":{\"type\":");
         start(&mut self.out);
         self.out.put_slice(b"}}\n\n");
+        true
+    }
+
+    /// Why the open block cannot end here, if it cannot.
+    fn torn(&self) -> Option<Unsayable> {
+        let open_call = matches!(self.open, Some(Block::Tool(_)));
+        (open_call && object(&self.arguments).is_none()).then(|| no_object(&self.tool))
     }
 
     /// Ends the open block.
@@ -105,9 +118,7 @@ impl MessageEvents {
         self.close_delta();
         if let Block::Tool(index) = block {
             self.closed.push(index);
-            if object(&std::mem::take(&mut self.arguments)).is_none() {
-                self.broken = Some(no_object(&self.tool));
-            }
+            self.arguments.clear();
         }
         if block == Block::Thinking {
             self.begin_delta(b"signature_delta\",\"signature\":\"");
@@ -157,14 +168,18 @@ impl MessageEvents {
 
 impl Sink for MessageEvents {
     fn content(&mut self, text: &str) {
-        self.enter(Block::Text, |out| out.put_slice(b"\"text\",\"text\":\"\""));
-        self.piece(b"text_delta\",\"text\":\"", text);
+        if self.enter(Block::Text, |out| out.put_slice(b"\"text\",\"text\":\"\"")) {
+            self.piece(b"text_delta\",\"text\":\"", text);
+        }
     }
 
     fn reasoning(&mut self, text: &str) {
-        self.enter(Block::Thinking, |out| {
+        let is_told = self.enter(Block::Thinking, |out| {
             out.put_slice(b"\"thinking\",\"thinking\":\"\",\"signature\":\"\"");
         });
+        if !is_told {
+            return;
+        }
         if self.asked.hides_thinking {
             self.said.add(text);
             self.hidden.push_str(text);
@@ -175,16 +190,19 @@ impl Sink for MessageEvents {
 
     fn tool_call(&mut self, call: &ToolCallDelta<'_>) {
         if self.closed.contains(&call.index) {
-            self.broken = Some(Unsayable::MixedCalls);
+            self.broken.get_or_insert(Unsayable::MixedCalls);
             return;
         }
-        self.enter(Block::Tool(call.index), |out| {
+        let is_told = self.enter(Block::Tool(call.index), |out| {
             out.put_slice(b"\"tool_use\",\"id\":\"");
             push_escaped(out, call.id.as_deref().unwrap_or_default());
             out.put_slice(b"\",\"name\":\"");
             push_escaped(out, call.name.as_deref().unwrap_or_default());
             out.put_slice(b"\",\"input\":{}");
         });
+        if !is_told {
+            return;
+        }
         if let Some(name) = &call.name {
             name.as_ref().clone_into(&mut self.tool);
             self.said.add(name);
@@ -209,10 +227,8 @@ impl Sink for MessageEvents {
     }
 
     fn unsayable(&self, reason: FinishReason) -> Option<Unsayable> {
-        let open_call = matches!(self.open, Some(Block::Tool(_)));
         // One that ran into its limit within a call says so: clients run no such call.
-        let torn = open_call && reason != FinishReason::Length && object(&self.arguments).is_none();
-        self.broken.clone().or_else(|| torn.then(|| no_object(&self.tool)))
+        self.broken.clone().or_else(|| self.torn().filter(|_| !reason.is_cut()))
     }
 
     fn finish(&mut self, reason: FinishReason, usage: Option<&Usage>) {

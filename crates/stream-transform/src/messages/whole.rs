@@ -4,11 +4,10 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use z2api_wire::event::FinishReason;
 
 use super::count::Size;
 use super::{Asked, Counts, SIGNATURE, stop_reason};
-use crate::fold::{Folded, FoldedCall};
+use crate::fold::{Folded, FoldedCall, Stretch};
 use crate::opaque;
 use crate::sink::{AnswerId, Unsayable};
 
@@ -57,25 +56,28 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The JSON of the message with this answer.
+/// The JSON of the message with this answer: the blocks in the order in which a stream has them.
 ///
 /// # Errors
 /// [`Unsayable::BadArguments`].
 pub fn message(answer: Folded<'_>, id: &AnswerId, asked: &Asked) -> Result<Vec<u8>, Unsayable> {
-    let thinking = match asked.hides_thinking {
-        true => Block::Thinking { thinking: "", signature: opaque::write(answer.reasoning).into() },
-        false => Block::Thinking { thinking: answer.reasoning, signature: SIGNATURE.into() },
-    };
-    let mut content: Vec<Block<'_>> = Vec::new();
-    content.extend((!answer.reasoning.is_empty()).then_some(thinking));
-    content.extend((!answer.content.is_empty()).then_some(Block::Text { text: answer.content }));
-    for call in answer.tool_calls {
-        match tool_use(call) {
-            Ok(tool_use) => content.push(Block::ToolUse(tool_use)),
-            // The answer ran into its limit within the call, and says so: no client can run half.
-            Err(_) if answer.finish_reason == FinishReason::Length => {}
-            Err(torn) => return Err(torn),
-        }
+    let mut content: Vec<Block<'_>> = Vec::with_capacity(answer.order.len());
+    let (mut thinking, mut text) = (answer.reasoning, answer.content);
+    for (place, stretch) in answer.order.iter().enumerate() {
+        let is_last = place + 1 == answer.order.len();
+        content.push(match stretch {
+            Stretch::Reasoning(length) => {
+                thinking_block(take(&mut thinking, *length), asked.hides_thinking)
+            }
+            Stretch::Content(length) => Block::Text { text: take(&mut text, *length) },
+            Stretch::Call(which) => match tool_use(&answer.tool_calls[*which]) {
+                Ok(tool_use) => Block::ToolUse(tool_use),
+                // The answer ran into its limit within the call, and says so: no client can run
+                // half of it.
+                Err(_) if is_last && answer.finish_reason.is_cut() => continue,
+                Err(torn) => return Err(torn),
+            },
+        });
     }
     let message = Message {
         content,
@@ -85,6 +87,20 @@ pub fn message(answer: Folded<'_>, id: &AnswerId, asked: &Asked) -> Result<Vec<u
         ..Message::begin(id, asked.input_tokens)
     };
     Ok(serde_json::to_vec(&message).expect("a message is JSON"))
+}
+
+/// Takes so many bytes from the front.
+fn take<'a>(rest: &mut &'a str, length: usize) -> &'a str {
+    let (piece, after) = rest.split_at(length);
+    *rest = after;
+    piece
+}
+
+fn thinking_block(text: &str, hides: bool) -> Block<'_> {
+    match hides {
+        true => Block::Thinking { thinking: "", signature: opaque::write(text).into() },
+        false => Block::Thinking { thinking: text, signature: SIGNATURE.into() },
+    }
 }
 
 fn size_of(answer: &Folded<'_>) -> Size {
