@@ -212,6 +212,16 @@ impl ApiError {
         Self::request(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
     }
 
+    pub(crate) fn conversation_beyond_memory(largest: u64) -> Self {
+        let message = format!(
+            "The conversation that the request goes on from is, with the request, larger than {} \
+             KiB, for which there is memory (MEMORY_LIMIT_MB).",
+            largest / 1024
+        );
+        let error = Self::request(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message);
+        Self { param: Some("previous_response_id".into()), ..error }
+    }
+
     pub(crate) fn shutting_down() -> Self {
         let message = "The gateway is shutting down.";
         Self::busy("server_shutting_down", message, DEFAULT_WAIT)

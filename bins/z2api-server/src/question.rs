@@ -39,7 +39,7 @@ pub(crate) struct Question<A> {
     pub(crate) feedback: Feedback,
     /// Room for all of this.
     pub(crate) lease: Lease,
-    /// Bytes of the body.
+    /// Bytes of the body, and of what it goes on from.
     pub(crate) size: usize,
 }
 
@@ -59,11 +59,14 @@ pub(crate) async fn ask<A: Api>(
     }
     let headers = request.headers().clone();
     let begun = Instant::now();
-    let (body, lease) = intake::read(request, live, &app.memory).await?;
+    let (body, mut lease) = intake::read(request, live, &app.memory).await?;
     record.tries().body(begun.elapsed());
     let size = body.len();
-    let asker = Asker { caller, request_id: record.id(), store: &app.responses };
-    let (request, api) = A::read(intake::parse(body).await?, &asker)?;
+    let request = intake::parse(body).await?;
+    let (store, request_id) = (&app.responses, record.id());
+    let mut asker = Asker { caller, request_id, store, lease: &mut lease, size };
+    let (request, api) = A::read(request, &mut asker)?;
+    let size = asker.size;
     record.asked(asked(&request, caller, &headers, live.log.messages));
     let mode = A::mode(think_mode(&request, &headers)?.unwrap_or(live.think_mode));
     let dialect = live.client.dialect();

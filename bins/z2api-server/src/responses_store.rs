@@ -22,6 +22,9 @@ struct Inner {
     bytes: usize,
 }
 
+/// Messages that answers share with those they go on from.
+pub(crate) type Conversation = Vec<Arc<Message>>;
+
 /// A kept answer.
 #[derive(Debug)]
 pub(crate) struct Kept {
@@ -30,7 +33,7 @@ pub(crate) struct Kept {
     /// The response, as JSON.
     pub(crate) json: Bytes,
     /// The conversation with the answer, without instructions.
-    pub(crate) conversation: Vec<Message>,
+    pub(crate) conversation: Conversation,
 }
 
 impl ResponseStore {
@@ -38,6 +41,11 @@ impl ResponseStore {
     pub(crate) fn new(bytes: u64) -> Self {
         let inner = Inner { kept: LruCache::unbounded(), bytes: 0 };
         Self { inner: Mutex::new(inner), limit: usize::try_from(bytes).unwrap_or(usize::MAX) }
+    }
+
+    /// Whether a conversation is not too large to be kept.
+    pub(crate) fn can_hold(&self, conversation: &Conversation) -> bool {
+        size_of_conversation(conversation) < self.limit
     }
 
     /// Keeps an answer, if it is not larger than the store; older ones make room.
@@ -82,8 +90,12 @@ impl ResponseStore {
 }
 
 fn size_of_kept(id: &str, kept: &Kept) -> usize {
-    let messages: usize = kept.conversation.iter().map(size_of_message).sum();
-    id.len() + kept.json.len() + messages
+    id.len() + kept.json.len() + size_of_conversation(&kept.conversation)
+}
+
+/// Bytes of a conversation.
+pub(crate) fn size_of_conversation(conversation: &Conversation) -> usize {
+    conversation.iter().map(|message| size_of_message(message)).sum()
 }
 
 fn size_of_message(message: &Message) -> usize {
@@ -113,7 +125,7 @@ mod tests {
     use super::*;
 
     fn kept(owner: u8, text: usize) -> Kept {
-        let conversation = vec![Message::user("x".repeat(text))];
+        let conversation = vec![Arc::new(Message::user("x".repeat(text)))];
         Kept { owner: [owner; 32], json: Bytes::new(), conversation }
     }
 

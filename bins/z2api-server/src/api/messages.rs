@@ -32,7 +32,10 @@ impl Api for Messages {
     const STREAM_HEADERS: &'static [(&'static str, &'static str)] =
         &[("x-z2api-estimate", "message_start.message.usage.input_tokens")];
 
-    fn read(request: MessagesRequest, asker: &Asker<'_>) -> Result<(ChatRequest, Self), ApiError> {
+    fn read(
+        request: MessagesRequest,
+        asker: &mut Asker<'_>,
+    ) -> Result<(ChatRequest, Self), ApiError> {
         let request_id = asker.request_id.as_str().to_owned();
         let input_tokens = estimate_tokens(&request);
         let hides_thinking = request.thinking.is_some_and(|thinking| thinking.is_hidden());

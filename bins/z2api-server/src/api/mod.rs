@@ -14,6 +14,7 @@ use z2api_wire::openai::request::ChatRequest;
 
 use crate::auth::Caller;
 use crate::error::ApiError;
+use crate::memory::{Lease, NoRoom};
 use crate::responses_store::ResponseStore;
 use crate::shape::Shape;
 
@@ -26,6 +27,21 @@ pub(crate) struct Asker<'a> {
     pub(crate) caller: &'a Caller,
     pub(crate) request_id: &'a RequestId,
     pub(crate) store: &'a Arc<ResponseStore>,
+    /// Room for what is asked.
+    pub(crate) lease: &'a mut Lease,
+    /// Bytes of what is asked: of the body, and of what it goes on from.
+    pub(crate) size: usize,
+}
+
+impl Asker<'_> {
+    /// Sees to it that there is room for so many bytes more, which are not in the body.
+    pub(crate) fn goes_on_from(&mut self, bytes: usize) -> Result<(), ApiError> {
+        self.size += bytes;
+        self.lease.cover(self.size as u64).map_err(|no_room| match no_room {
+            NoRoom::Now => ApiError::out_of_memory(),
+            NoRoom::Ever(largest) => ApiError::conversation_beyond_memory(largest),
+        })
+    }
 }
 
 /// One API. Its value is what an answer must know of its request.
@@ -42,7 +58,8 @@ pub(crate) trait Api: Sized + Send + 'static {
     const STREAM_HEADERS: &'static [(&'static str, &'static str)] = &[];
 
     /// Reads the request as a chat.
-    fn read(request: Self::Request, asker: &Asker<'_>) -> Result<(ChatRequest, Self), ApiError>;
+    fn read(request: Self::Request, asker: &mut Asker<'_>)
+    -> Result<(ChatRequest, Self), ApiError>;
 
     /// The thinking mode in which this API can answer, if the client or the settings want `mode`.
     fn mode(mode: ThinkMode) -> ThinkMode {
@@ -67,7 +84,7 @@ impl Api for ChatCompletions {
     type Encoder = Chunks;
     const ID_PREFIX: &'static str = "chatcmpl-";
 
-    fn read(request: ChatRequest, _: &Asker<'_>) -> Result<(ChatRequest, Self), ApiError> {
+    fn read(request: ChatRequest, _: &mut Asker<'_>) -> Result<(ChatRequest, Self), ApiError> {
         let include_usage = request.stream_options.and_then(|options| options.include_usage);
         let oldest = request.functions.is_some() && request.tools.is_none();
         let calls = if oldest { CallForm::Functions } else { CallForm::Tools };

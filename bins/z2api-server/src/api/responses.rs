@@ -16,7 +16,7 @@ use crate::api::{Api, Asker};
 use crate::body::{Response, json, json_bytes};
 use crate::error::ApiError;
 use crate::live::Live;
-use crate::responses_store::{Kept, ResponseStore};
+use crate::responses_store::{Conversation, Kept, ResponseStore, size_of_conversation};
 
 /// `POST /v1/responses`.
 pub(crate) struct Responses {
@@ -28,7 +28,7 @@ pub(crate) struct Responses {
 struct Keep {
     store: Arc<ResponseStore>,
     owner: [u8; 32],
-    conversation: Vec<Message>,
+    conversation: Conversation,
 }
 
 impl Api for Responses {
@@ -36,18 +36,27 @@ impl Api for Responses {
     type Encoder = ResponseEvents;
     const ID_PREFIX: &'static str = "resp_";
 
-    fn read(request: ResponsesRequest, asker: &Asker<'_>) -> Result<(ChatRequest, Self), ApiError> {
+    fn read(
+        request: ResponsesRequest,
+        asker: &mut Asker<'_>,
+    ) -> Result<(ChatRequest, Self), ApiError> {
         let owner = asker.caller.digest();
-        let earlier = match &request.previous_response_id {
-            None => Vec::new(),
+        let mut conversation = match &request.previous_response_id {
+            None => Conversation::new(),
             Some(id) => {
                 let kept = asker.store.get(id, &owner).ok_or_else(ApiError::nothing_to_follow)?;
                 kept.conversation.clone()
             }
         };
+        asker.goes_on_from(size_of_conversation(&conversation))?;
         let wanted = request.store.unwrap_or(true);
-        let Asked { chat, conversation, frame } = chat_request(request, earlier)?;
-        let keep = wanted.then(|| Keep { store: asker.store.clone(), owner, conversation });
+        let earlier = conversation.iter().map(|message| Message::clone(message)).collect();
+        let Asked { chat, said, frame } = chat_request(request, earlier)?;
+        conversation.extend(said.into_iter().map(Arc::new));
+        if !wanted || !asker.store.can_hold(&conversation) {
+            return Ok((chat, Self { frame: frame.not_kept(), keep: None }));
+        }
+        let keep = Some(Keep { store: asker.store.clone(), owner, conversation });
         Ok((chat, Self { frame, keep }))
     }
 
@@ -85,7 +94,7 @@ impl Api for Responses {
 impl Keep {
     fn keep(self, id: String, answer: Folded<'_>, json: &[u8]) {
         let Self { store, owner, mut conversation } = self;
-        conversation.push(answer_turn(answer));
+        conversation.push(Arc::new(answer_turn(answer)));
         store.keep(id, Kept { owner, json: Bytes::copy_from_slice(json), conversation });
     }
 }

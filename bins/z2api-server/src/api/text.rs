@@ -20,7 +20,7 @@ impl Api for TextCompletions {
     type Encoder = TextChunks;
     const ID_PREFIX: &'static str = "cmpl-";
 
-    fn read(request: TextRequest, _: &Asker<'_>) -> Result<(ChatRequest, Self), ApiError> {
+    fn read(request: TextRequest, _: &mut Asker<'_>) -> Result<(ChatRequest, Self), ApiError> {
         chat_of(request)
     }
 

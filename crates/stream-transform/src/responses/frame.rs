@@ -93,6 +93,12 @@ impl Frame {
         self
     }
 
+    /// Nothing is kept of the response: the client must give the thinking back itself.
+    #[must_use]
+    pub fn not_kept(self) -> Self {
+        Self { store: false, opaque: true, ..self }
+    }
+
     pub(super) fn id(&self) -> &AnswerId {
         &self.id
     }

@@ -34,8 +34,8 @@ const FIELDS: &[(&str, &str)] = &[
 pub struct Asked {
     /// What is asked, with the instructions first.
     pub chat: ChatRequest,
-    /// The conversation up to here, without instructions: what a later request goes on from.
-    pub conversation: Vec<Message>,
+    /// What this request adds to the conversation, without instructions: a later one goes on from it.
+    pub said: Vec<Message>,
     /// What the response is written in.
     pub frame: Frame,
 }
@@ -59,15 +59,18 @@ pub fn chat_request(
     };
     let Tools { functions, names, searches, mut dropped } = tools;
     dropped.extend(hints::dropped(&request)?);
-    let origins = earlier.iter().map(|_| Origin::at("previous_response_id")).collect();
-    let mut turns = Turns { messages: earlier, origins };
+    let mut turns = Turns::default();
     match request.input.take() {
         None => return invalid("input", "`input` is missing.".to_owned()),
         Some(Input::Text(text)) => turns.push(Message::user(text), Origin::at("input")),
         Some(Input::List(items)) => add_items(items, &names, &mut turns, &mut dropped)?,
     }
-    let Turns { messages: conversation, mut origins } = turns;
-    let mut messages = conversation.clone();
+    let mut origins: Vec<Origin> =
+        earlier.iter().map(|_| Origin::at("previous_response_id")).collect();
+    origins.extend(turns.origins);
+    let mut messages = earlier;
+    let said_now = turns.messages;
+    messages.extend_from_slice(&said_now);
     if let Some(text) = request.instructions.clone() {
         messages.insert(0, said(Role::System, Content::Text(text)));
         origins.insert(0, Origin::at("instructions"));
@@ -100,7 +103,7 @@ pub fn chat_request(
         names: Names { fields: FIELDS, origins, ..Names::default() },
         ..ChatRequest::default()
     };
-    Ok(Asked { chat, conversation, frame: Frame::new(request, names) })
+    Ok(Asked { chat, said: said_now, frame: Frame::new(request, names) })
 }
 
 fn check(request: &ResponsesRequest) -> Result<(), RequestError> {
