@@ -83,6 +83,11 @@ pub fn estimate_tokens(request: &MessagesRequest) -> u64 {
         size.tokens += TURN;
         size.add_blocks(&turn.content);
     }
+    let config = request.output_config.as_ref();
+    for format in [config.and_then(|config| config.format.as_ref()), request.output_format.as_ref()]
+    {
+        size.add(format.map_or("", |format| format.get()));
+    }
     for tool in request.tools.iter().flatten() {
         size.tokens += TURN;
         size.add(&tool.name);
@@ -118,6 +123,9 @@ mod tests {
                 {"type":"document","title":"1234","source":{"type":"text","data":"12345678"}}]}]}"#,
             4 + 1 + 2,
         );
+        for field in [r#""output_config":{"format":{"a":1}}"#, r#""output_format":{"a":1}"#] {
+            check(&format!(r#"{{"model":"m","messages":[],{field}}}"#), 2);
+        }
         let tool = r#"{"name":"abcd","description":"abcd","input_schema":{"a":1}}"#;
         check(&format!(r#"{{"model":"m","messages":[],"tools":[{tool}]}}"#), 8);
     }
