@@ -73,6 +73,11 @@ async fn what_cannot_be_honoured_is_refused_by_name() {
     check(said(json!({"type": "input_file", "file_id": "f"})), "input[0].content[0]").await;
     check(json!({"tools": [{"type": "code_interpreter"}]}), "tools[0]").await;
     check(json!({"input": [{"type": "computer_call"}]}), "input[0]").await;
+    let reference = json!({"input": [{"type": "item_reference", "id": "msg_1"}]});
+    check(reference.clone(), "input[0]").await;
+    let told = ask(&gateway, reference).await.json().await;
+    let message = told["error"]["message"].as_str().unwrap();
+    assert!(message.contains("providerOptions.openai.store"), "the way out: {message}");
     check(json!({"input": [{"type": "function_call_output", "output": "x"}]}), "input[0].call_id")
         .await;
     check(json!({"tools": 5}), "tools").await;

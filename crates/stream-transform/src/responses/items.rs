@@ -53,7 +53,9 @@ pub(super) fn add_items(
                 turn.answer(item, place)?;
             }
             "item_reference" => {
-                return unsupported(&place, "no items are kept; send the item itself");
+                let why = "items cannot be asked for one by one; send the item itself (in the AI \
+                           SDK: `providerOptions.openai.store = false`)";
+                return unsupported(&place, why);
             }
             _ => return unsupported(&place, "items of this type mean nothing to the upstream"),
         }
