@@ -4,5 +4,5 @@ import { createAnthropic } from '@ai-sdk/anthropic';
 import { check } from './ai_sdk_provider.mjs';
 
 check((baseURL, apiKey) => createAnthropic({ baseURL, apiKey }), {
-  providerOptions: { anthropic: { thinking: { type: 'enabled', budgetTokens: 1024 } } },
+  thinks: { providerOptions: { anthropic: { thinking: { type: 'enabled', budgetTokens: 1024 } } } },
 });
