@@ -91,7 +91,9 @@ async fn hear(
     let mut heard = heard.lock().unwrap();
     heard.heads.push(head);
     if let Some(status) = heard.refusals.pop() {
-        return Ok(Response::builder().status(status).body(Full::default()).unwrap());
+        // At once, it says: nobody is to believe that.
+        let refusal = Response::builder().status(status).header("retry-after", "0");
+        return Ok(refusal.body(Full::default()).unwrap());
     }
     heard.raw.extend_from_slice(&body);
     for of_service in told.resource_spans {
@@ -339,6 +341,21 @@ async fn a_collector_that_refuses_is_away_or_is_silent_costs_spans_which_are_cou
         assert_eq!(counted(&gateway, "z2api_spans_dropped_total").await, 2, "{url}");
         assert_eq!(gateway.get("/status").await.json().await["spans_dropped"], 2, "{url}");
     }
+}
+
+/// It is asked again more and more rarely all the same, and once it is well, what comes then arrives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_wants_to_be_asked_again_at_once_is_not_asked_without_end() {
+    let collector = Collector::refusing(&[503; 500]).await;
+    let url = collector.url();
+    let variables =
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000")];
+    let gateway = Gateway::with(Dialect::OpenAi, fine(), &variables).await;
+    ask(&gateway, "01").await;
+    assert_eq!(counted(&gateway, "z2api_spans_dropped_total").await, 2);
+    collector.heard.lock().unwrap().refusals.clear();
+    ask(&gateway, "01").await;
+    assert_eq!(counted(&gateway, "z2api_spans_sent_total").await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,7 +22,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use prost::Message;
-use rustls::{ClientConfig, RootCertStore};
+
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
 
@@ -59,13 +59,19 @@ impl Collector {
         resource: &Resource,
         load: Arc<Load>,
     ) -> Result<Self, String> {
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls()?).https_or_http().enable_http1();
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
+            .map_err(|error| error.to_string())?
+            .https_or_http()
+            .enable_http1();
+        let endpoint = settings.endpoint.parse().map_err(|_| "it is no URL".to_owned())?;
+        let headers = headers(settings)?;
+        // Last: it must not be dropped by a failure, within another runtime.
         let runtime = Builder::new_current_thread().enable_all().build();
         Ok(Self {
             client: Client::builder(TokioExecutor::new()).build(connector.build()),
-            endpoint: settings.endpoint.parse().map_err(|_| "it is no URL".to_owned())?,
-            headers: headers(settings)?,
+            endpoint,
+            headers,
             patience: settings.timeout,
             resource: resource.into(),
             load,
@@ -82,7 +88,7 @@ impl Collector {
                 Err(Trouble::ForGood(why)) => return Err(why),
                 Err(Trouble::ForNow(why, told)) => {
                     self.load.troubled(&why);
-                    sleep(told.unwrap_or(wait)).await;
+                    sleep(told.unwrap_or_default().max(wait)).await;
                     wait *= 2;
                 }
             }
@@ -156,16 +162,6 @@ fn headers(settings: &TraceSettings) -> Result<HeaderMap, String> {
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
     Ok(headers)
-}
-
-/// The public roots of the web, compiled in.
-fn tls() -> Result<ClientConfig, String> {
-    let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    Ok(versions.with_root_certificates(roots).with_no_client_auth())
 }
 
 impl fmt::Debug for Collector {
