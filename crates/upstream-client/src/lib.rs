@@ -69,7 +69,7 @@
 //! HTTP/1.1 elsewhere. There a connection has no task of its own: whoever polls the answer drives
 //! it. After a whole answer it is kept half a minute for the next one in the same runtime. For
 //! anything else there is [`Client::with_transport`], which also makes tests without a network easy:
-//! a [`Transport`] is one method.
+//! a [`Transport`] needs one method.
 
 mod answer;
 mod attempt;

@@ -2,12 +2,10 @@
 //! safe to log.
 
 use std::error::Error as StdError;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use ::http::{Request, Response};
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 use rustls::ClientConfig;
 
 use crate::cause;
@@ -57,31 +55,8 @@ impl Proxied {
     ) -> Result<Response<Body>, TransportError> {
         let request = reqwest::Request::try_from(request).map_err(error)?;
         let answer = self.client.execute(request).await.map_err(error)?;
-        Ok(Response::<reqwest::Body>::from(answer).map(|body| Box::pin(Answer(body)) as Body))
-    }
-}
-
-/// The library's body, with errors in our words.
-struct Answer(reqwest::Body);
-
-impl http_body::Body for Answer {
-    type Data = Bytes;
-    type Error = TransportError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
-        let polled = Pin::new(&mut self.0).poll_frame(cx);
-        polled.map(|frame| frame.map(|frame| frame.map_err(error)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        let answer = Response::<reqwest::Body>::from(answer);
+        Ok(answer.map(|body| Box::pin(body.map_err(error)) as Body))
     }
 }
 

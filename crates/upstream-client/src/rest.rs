@@ -1,10 +1,9 @@
 //! What an answer still sends after its end mark, such as the last chunk of its framing. Once that
 //! has come its connection can be used again, which saves the next request a new one.
 
-use std::future::poll_fn;
 use std::time::Duration;
 
-use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -22,12 +21,7 @@ pub(crate) fn read_rest(body: Body) {
     }
 }
 
-async fn rest(mut body: Body) {
-    let mut room = MAX_REST;
-    while let Some(Ok(frame)) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        match room.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
-            Some(left) => room = left,
-            None => return,
-        }
-    }
+async fn rest(body: Body) {
+    let mut body = Limited::new(body, MAX_REST);
+    while let Some(Ok(_)) = body.frame().await {}
 }

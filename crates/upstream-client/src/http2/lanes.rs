@@ -134,6 +134,11 @@ impl Lanes {
         Connection::begin(socket).await.map(Some)
     }
 
+    /// The way for an upstream that speaks HTTP/1.1.
+    pub(super) fn single(&self) -> Direct {
+        self.single.clone()
+    }
+
     /// Lets go of all connections without a stream.
     pub(super) fn close_idle(&self) {
         self.lock().lanes.retain(|lane| lane.in_flight > 0);

@@ -30,13 +30,11 @@ const MAX_TRIES: usize = 16;
 #[derive(Clone)]
 pub(crate) struct Http2 {
     lanes: Arc<Lanes>,
-    /// For an upstream that speaks HTTP/1.1.
-    single: Direct,
 }
 
 impl Http2 {
     pub(crate) fn new(connector: Connector, single: Direct) -> Self {
-        Self { lanes: Arc::new(Lanes::new(connector, single.clone())), single }
+        Self { lanes: Arc::new(Lanes::new(connector, single)) }
     }
 
     /// Closes the connections without a stream.
@@ -49,6 +47,7 @@ impl Http2 {
         self,
         request: Request<Bytes>,
     ) -> Result<Response<Body>, TransportError> {
+        let body = request.body().clone();
         let mut request = request.map(Full::new);
         for _ in 0..MAX_TRIES {
             let (mut sender, place) = match Lanes::turn(&self.lanes) {
@@ -57,7 +56,9 @@ impl Http2 {
                     opening.await?;
                     continue;
                 }
-                Turn::NotOffered => return self.single.send(request.map(whole)).await,
+                Turn::NotOffered => {
+                    return self.lanes.single().send(request.map(|_full| body)).await;
+                }
             };
             match sender.try_send_request(request).await {
                 Ok(answer) => {
@@ -71,16 +72,6 @@ impl Http2 {
             }
         }
         Err(TransportError::connect("no connection had room for one more stream"))
-    }
-}
-
-/// The body of a request that was not sent, taken out again.
-fn whole(mut body: Full<Bytes>) -> Bytes {
-    let mut cx = Context::from_waker(std::task::Waker::noop());
-    match http_body::Body::poll_frame(Pin::new(&mut body), &mut cx) {
-        Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-        Poll::Ready(Some(Err(never))) => match never {},
-        Poll::Ready(None) | Poll::Pending => Bytes::new(),
     }
 }
 
