@@ -71,6 +71,33 @@ pub struct Folded<'a> {
     pub usage: Option<&'a Usage>,
 }
 
+/// What was said in one stretch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Piece<'a> {
+    Reasoning(&'a str),
+    Content(&'a str),
+    Call(&'a FoldedCall),
+}
+
+impl<'a> Folded<'a> {
+    /// What was said, stretch by stretch.
+    pub(crate) fn pieces(self) -> impl ExactSizeIterator<Item = Piece<'a>> {
+        let (mut reasoning, mut content) = (self.reasoning, self.content);
+        self.order.iter().map(move |stretch| match *stretch {
+            Stretch::Reasoning(length) => Piece::Reasoning(take(&mut reasoning, length)),
+            Stretch::Content(length) => Piece::Content(take(&mut content, length)),
+            Stretch::Call(at) => Piece::Call(&self.tool_calls[at]),
+        })
+    }
+}
+
+/// Takes so many bytes from the front.
+fn take<'a>(rest: &mut &'a str, length: usize) -> &'a str {
+    let (piece, after) = rest.split_at(length);
+    *rest = after;
+    piece
+}
+
 impl Fold {
     /// The answer, or None while it is not whole.
     pub fn whole(&self) -> Option<Folded<'_>> {

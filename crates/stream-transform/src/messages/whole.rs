@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::count::Size;
 use super::{Asked, Counts, SIGNATURE, stop_reason};
-use crate::fold::{Folded, FoldedCall, Stretch};
+use crate::fold::{Folded, FoldedCall, Piece};
 use crate::opaque;
 use crate::sink::{AnswerId, Unsayable};
 
@@ -61,16 +61,15 @@ impl<'a> Message<'a> {
 /// # Errors
 /// [`Unsayable::BadArguments`].
 pub fn message(answer: Folded<'_>, id: &AnswerId, asked: &Asked) -> Result<Vec<u8>, Unsayable> {
-    let mut content: Vec<Block<'_>> = Vec::with_capacity(answer.order.len());
-    let (mut thinking, mut text) = (answer.reasoning, answer.content);
-    for (place, stretch) in answer.order.iter().enumerate() {
-        let is_last = place + 1 == answer.order.len();
-        content.push(match stretch {
-            Stretch::Reasoning(length) => {
-                thinking_block(take(&mut thinking, *length), asked.hides_thinking)
-            }
-            Stretch::Content(length) => Block::Text { text: take(&mut text, *length) },
-            Stretch::Call(which) => match tool_use(&answer.tool_calls[*which]) {
+    let pieces = answer.pieces();
+    let count = pieces.len();
+    let mut content: Vec<Block<'_>> = Vec::with_capacity(count);
+    for (place, piece) in pieces.enumerate() {
+        let is_last = place + 1 == count;
+        content.push(match piece {
+            Piece::Reasoning(text) => thinking_block(text, asked.hides_thinking),
+            Piece::Content(text) => Block::Text { text },
+            Piece::Call(call) => match tool_use(call) {
                 Ok(tool_use) => Block::ToolUse(tool_use),
                 // The answer ran into its limit within the call, and says so: no client can run
                 // half of it.
@@ -87,13 +86,6 @@ pub fn message(answer: Folded<'_>, id: &AnswerId, asked: &Asked) -> Result<Vec<u
         ..Message::begin(id, asked.input_tokens)
     };
     Ok(serde_json::to_vec(&message).expect("a message is JSON"))
-}
-
-/// Takes so many bytes from the front.
-fn take<'a>(rest: &mut &'a str, length: usize) -> &'a str {
-    let (piece, after) = rest.split_at(length);
-    *rest = after;
-    piece
 }
 
 fn thinking_block(text: &str, hides: bool) -> Block<'_> {

@@ -6,7 +6,7 @@ use z2api_wire::json::{self, Object};
 
 use super::names::OwnName;
 use super::tools::Tools;
-use crate::as_chat::{OfFunction, json};
+use crate::as_chat::{OfFunction, json, need};
 use crate::request::{RequestError, invalid, unsupported};
 
 /// Which tool the model is to call.
@@ -54,8 +54,10 @@ impl Choice {
             return Ok(Self::Word(given.to_owned()));
         }
         let given: Given = json::read_part(given.get(), PARAM)?;
-        match (given.kind.as_str(), given.mode, given.tools) {
-            ("allowed_tools", Some(mode), Some(tools)) => {
+        match given.kind.as_str() {
+            "allowed_tools" => {
+                let mode = need(given.mode, PARAM, "mode")?;
+                let tools = need(given.tools, PARAM, "tools")?;
                 let named = |(at, Object(tool)): (usize, Object<Given>)| {
                     let place = format!("{PARAM}.tools[{at}]");
                     named(&tool.kind, tool.namespace, tool.name, &place)
@@ -63,9 +65,7 @@ impl Choice {
                 let tools = tools.into_iter().enumerate().map(named).collect::<Result<_, _>>()?;
                 Ok(Self::Some { mode, tools })
             }
-            ("allowed_tools", None, _) => missing("tool_choice.mode"),
-            ("allowed_tools", _, None) => missing("tool_choice.tools"),
-            (kind, ..) => Ok(match named(kind, given.namespace, given.name, PARAM)? {
+            kind => Ok(match named(kind, given.namespace, given.name, PARAM)? {
                 Allowed::Tool(tool) => Self::One(tool),
                 Allowed::Search => Self::Search,
             }),
@@ -133,14 +133,12 @@ fn named(
     name: Option<String>,
     place: &str,
 ) -> Result<Allowed, RequestError> {
-    match (kind, name) {
-        ("function" | "custom", Some(name)) => Ok(Allowed::Tool(OwnName { namespace, name })),
-        ("function" | "custom", None) => missing(&format!("{place}.name")),
-        (kind, _) if kind.starts_with("web_search") => Ok(Allowed::Search),
+    match kind {
+        "function" | "custom" => {
+            let name = need(name, place, "name")?;
+            Ok(Allowed::Tool(OwnName { namespace, name }))
+        }
+        kind if kind.starts_with("web_search") => Ok(Allowed::Search),
         _ => unsupported(place, "the upstream calls tools of the client's only"),
     }
-}
-
-fn missing<T>(param: &str) -> Result<T, RequestError> {
-    invalid(param, format!("`{param}` is missing."))
 }

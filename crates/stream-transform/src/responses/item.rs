@@ -108,8 +108,8 @@ impl Item {
         let encrypted_content = whole.then(|| opaque::write(&text));
         let (summary, content) = match (text.is_empty(), frame.summarizes()) {
             (true, _) => (Vec::new(), Vec::new()),
-            (false, true) => (vec![Part::Summary { text }], Vec::new()),
-            (false, false) => (Vec::new(), vec![Part::Reasoning { text }]),
+            (false, true) => (vec![Part::thinking(frame, text)], Vec::new()),
+            (false, false) => (Vec::new(), vec![Part::thinking(frame, text)]),
         };
         Self::Reasoning { id, summary, content, encrypted_content, status }
     }
@@ -150,6 +150,11 @@ pub(super) fn free_text(called: &Called, arguments: &str, torn: bool) -> Result<
 }
 
 impl Part {
+    /// Thinking, as a summary where the client has asked for one.
+    pub(super) fn thinking(frame: &Frame, text: String) -> Self {
+        if frame.summarizes() { Self::Summary { text } } else { Self::Reasoning { text } }
+    }
+
     /// The text of a message.
     pub(super) fn output_text(text: String, annotations: &[Annotation]) -> Self {
         let annotations = annotations.iter().map(Citation::from).collect();

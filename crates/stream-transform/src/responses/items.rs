@@ -70,13 +70,11 @@ pub fn answer_turn(answer: Folded<'_>) -> Message {
         Call::new(call.id.clone(), call.name.clone(), call.arguments.clone())
     };
     let calls: Vec<Call> = answer.tool_calls.iter().map(call).collect();
-    let text = Some(answer.content).filter(|text| !text.is_empty() || calls.is_empty());
-    Message {
-        role: Role::Assistant,
-        content: text.map(|text| Content::Text(text.to_owned())),
-        reasoning_content: Some(answer.reasoning.to_owned()).filter(|text| !text.is_empty()),
-        tool_calls: (!calls.is_empty()).then(|| json(&calls)),
-        ..Message::user("")
+    let thinking = Some(answer.reasoning.to_owned()).filter(|text| !text.is_empty());
+    let turn = as_chat::turn(Role::Assistant, thinking.as_slice(), Vec::new(), &calls);
+    match answer.content {
+        "" => turn,
+        text => Message { content: Some(Content::Text(text.to_owned())), ..turn },
     }
 }
 
@@ -189,7 +187,7 @@ impl Turn {
         };
         let summary = item.summary.into_iter().flatten().filter_map(|part| part.text);
         let told = if content.is_empty() { summary.collect() } else { content };
-        if told.is_empty() && is_foreign && !dropped.contains(&FIELD) {
+        if told.is_empty() && is_foreign {
             dropped.push(FIELD);
         }
         self.thinking.extend(told);

@@ -104,7 +104,7 @@ impl Open {
         let item = &open.item(frame, &[], Status::InProgress);
         events.write("response.output_item.added", OfItem { output_index: at, item });
         if let Some((added, _, index)) = words.part {
-            open.event(events, added, json!({index: 0, "part": open.part(&[])}));
+            open.event(events, added, json!({index: 0, "part": open.part(frame, &[])}));
         }
         open
     }
@@ -172,7 +172,7 @@ impl Open {
         }
         self.event(events, self.words.done, done);
         if let Some((_, part_done, index)) = self.words.part {
-            self.event(events, part_done, json!({index: 0, "part": self.part(annotations)}));
+            self.event(events, part_done, json!({index: 0, "part": self.part(frame, annotations)}));
         }
         let item = self.item(frame, annotations, status);
         events.write("response.output_item.done", OfItem { output_index: self.at, item: &item });
@@ -186,13 +186,11 @@ impl Open {
     }
 
     /// The part that holds its text.
-    fn part(&self, annotations: &[Annotation]) -> Value {
+    fn part(&self, frame: &Frame, annotations: &[Annotation]) -> Value {
+        let text = self.text.clone();
         match &self.kind {
-            Kind::Message => json!(Part::output_text(self.text.clone(), annotations)),
-            Kind::Reasoning if std::ptr::eq(self.words, &SUMMARY) => {
-                json!(Part::Summary { text: self.text.clone() })
-            }
-            Kind::Reasoning | Kind::Call(..) => json!(Part::Reasoning { text: self.text.clone() }),
+            Kind::Message => json!(Part::output_text(text, annotations)),
+            Kind::Reasoning | Kind::Call(..) => json!(Part::thinking(frame, text)),
         }
     }
 

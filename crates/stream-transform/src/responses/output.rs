@@ -7,7 +7,7 @@ use super::frame::Frame;
 use super::item::{Called, Item, Part, free_text};
 use super::names::Form;
 use super::places::Places;
-use crate::fold::{Folded, FoldedCall, Stretch};
+use crate::fold::{Folded, FoldedCall, Piece};
 use crate::sink::Unsayable;
 
 /// A response as it stands.
@@ -155,23 +155,26 @@ impl<'a> Response<'a> {
 /// # Errors
 /// [`Unsayable::BadArguments`], if a custom tool was called with something else than text.
 pub fn response(frame: &Frame, answer: Folded<'_>) -> Result<Vec<u8>, Unsayable> {
-    let mut output: Vec<Item> = Vec::with_capacity(answer.order.len());
-    let (mut thinking, mut text) = (answer.reasoning, Text::new(answer));
+    let pieces = answer.pieces();
+    let count = pieces.len();
+    let mut output: Vec<Item> = Vec::with_capacity(count);
+    let (mut places, mut left) = (Places::new(answer.annotations), answer.content.len());
     let end = Status::of_last(answer.finish_reason);
-    for (place, stretch) in answer.order.iter().enumerate() {
-        let is_last = place + 1 == answer.order.len();
+    for (place, piece) in pieces.enumerate() {
+        let is_last = place + 1 == count;
         let status = if is_last { end } else { Status::Completed };
         let at = output.len();
-        output.push(match stretch {
-            Stretch::Reasoning(length) => {
-                let (piece, rest) = thinking.split_at(*length);
-                thinking = rest;
-                Item::reasoning(frame, frame.item_id("rs", at), piece.to_owned(), status)
+        output.push(match piece {
+            Piece::Reasoning(text) => {
+                Item::reasoning(frame, frame.item_id("rs", at), text.to_owned(), status)
             }
-            Stretch::Content(length) => {
-                Item::message(frame.item_id("msg", at), vec![text.next(*length)], status)
+            Piece::Content(text) => {
+                left -= text.len();
+                let annotations = places.next(text.chars().count(), left == 0);
+                let part = Part::output_text(text.to_owned(), &annotations);
+                Item::message(frame.item_id("msg", at), vec![part], status)
             }
-            Stretch::Call(which) => call(frame, &answer.tool_calls[*which], at, status)?,
+            Piece::Call(one) => call(frame, one, at, status)?,
         });
     }
     if output.is_empty() {
@@ -180,25 +183,6 @@ pub fn response(frame: &Frame, answer: Folded<'_>) -> Result<Vec<u8>, Unsayable>
     }
     let response = Response::ended(frame, &output, answer.finish_reason, answer.usage);
     Ok(serde_json::to_vec(&response).expect("a response is JSON"))
-}
-
-/// The text of an answer, message by message.
-struct Text<'a> {
-    rest: &'a str,
-    places: Places<'a>,
-}
-
-impl<'a> Text<'a> {
-    fn new(answer: Folded<'a>) -> Self {
-        Self { rest: answer.content, places: Places::new(answer.annotations) }
-    }
-
-    fn next(&mut self, length: usize) -> Part {
-        let (text, rest) = self.rest.split_at(length);
-        self.rest = rest;
-        let annotations = self.places.next(text.chars().count(), rest.is_empty());
-        Part::output_text(text.to_owned(), &annotations)
-    }
 }
 
 fn call(frame: &Frame, call: &FoldedCall, at: usize, status: Status) -> Result<Item, Unsayable> {

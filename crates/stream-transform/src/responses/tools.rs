@@ -37,13 +37,6 @@ impl Tools {
     pub(super) fn only_searches(&self) -> bool {
         self.searches && self.functions.is_none()
     }
-
-    /// Names something that was left out, once.
-    fn drop(&mut self, name: &'static str) {
-        if !self.dropped.contains(&name) {
-            self.dropped.push(name);
-        }
-    }
 }
 
 /// A tool and its place in the request.
@@ -105,7 +98,7 @@ fn flattened<'a>(
             }
             // Of an index that is OpenAI's: it is only offered beside the rest, and may be missing.
             "web_search" if tool.external_web_access == Some(false) => {
-                tools.drop("tools.web_search");
+                tools.dropped.push("tools.web_search");
             }
             // What the model of the -Search variant does.
             kind if kind.starts_with("web_search") => add_search(tool, &place, tools)?,
@@ -125,7 +118,7 @@ fn add_search(tool: &Tool<'_>, place: &str, tools: &mut Tools) -> Result<(), Req
         ("tools.user_location", tool.user_location.is_some()),
     ] {
         if given {
-            tools.drop(name);
+            tools.dropped.push(name);
         }
     }
     tools.searches = true;
@@ -181,7 +174,7 @@ impl<'a> Placed<'a> {
             &self.tool.format
         {
             // The model is told; nobody holds it to it.
-            tools.drop("tools.format");
+            tools.dropped.push("tools.format");
             added.push(format!("The input must follow this grammar ({syntax}):\n{definition}"));
         }
         if let Some((Tool { name: Some(name), description: Some(about), .. }, true)) =
