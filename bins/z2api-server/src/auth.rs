@@ -51,12 +51,7 @@ impl Keys {
             return self.bearer_of(headers, Shape::Anthropic);
         };
         let by_key = self.find(key.as_bytes().trim_ascii(), Shape::Anthropic);
-        match headers.contains_key(AUTHORIZATION) {
-            true => {
-                by_key.or_else(|error| self.bearer_of(headers, Shape::Anthropic).or(Err(error)))
-            }
-            false => by_key,
-        }
+        by_key.or_else(|error| self.bearer_of(headers, Shape::Anthropic).or(Err(error)))
     }
 
     fn bearer_of(&self, headers: &HeaderMap, shape: Shape) -> Result<Caller, ApiError> {

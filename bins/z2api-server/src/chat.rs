@@ -38,6 +38,11 @@ pub(crate) async fn complete<A: Api>(
     mut record: Box<RequestRecord>,
 ) -> Response {
     record.counted();
+    if let Some(tracer) = &app.tracer {
+        let told = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let scheme = if live.peers.tls.is_some() { "https" } else { "http" };
+        record.trace(tracer.clone(), scheme, told("traceparent"), told("tracestate"));
+    }
     let id = record.id().clone();
     let told = |error: &ApiError| A::SHAPE.body(error, &id);
     caught(answer::<A>(app, live, request, record), told).await
@@ -53,10 +58,10 @@ async fn answer<A: Api>(
         Ok(caller) => caller,
         Err(error) => return refused::<A>(record, &error),
     };
-    let in_admission = caller.in_admission();
     let mut response = answer_to::<A>(app, live, &caller, request, record).await;
-    let rate = app.admission.rate(&in_admission).filter(|_| A::SHAPE == Shape::Anthropic);
-    if let Some(rate) = rate {
+    if A::SHAPE == Shape::Anthropic
+        && let Some(rate) = app.admission.rate(&caller.in_admission())
+    {
         tell_rate(rate, response.headers_mut());
     }
     response

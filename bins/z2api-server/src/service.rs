@@ -58,11 +58,6 @@ async fn route(app: &Arc<App>, peer: Peer, id: RequestId, request: Request<Incom
         client_ip(peer.address.ip(), request.headers(), &live.trusted_proxies),
     );
     record.agent(user_agent(request.headers()));
-    if let Some(tracer) = &app.tracer {
-        let told = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-        let scheme = if live.peers.tls.is_some() { "https" } else { "http" };
-        record.trace(tracer.clone(), scheme, told("traceparent"), told("tracestate"));
-    }
     let tries = record.tries();
     let mut response = answer(app, &peer, live, request, record).await;
     if let Ok(timing) = HeaderValue::from_str(&tries.server_timing(began)) {

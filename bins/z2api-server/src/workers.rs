@@ -4,7 +4,6 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
 use tokio::net::TcpStream;
@@ -29,7 +28,8 @@ pub struct Workers {
 #[derive(Debug)]
 struct Worker {
     runtime: Handle,
-    connections: Arc<AtomicUsize>,
+    /// Each connection holds one more.
+    connections: Arc<()>,
     /// Dropped, it ends the thread.
     _stop: oneshot::Sender<()>,
 }
@@ -70,7 +70,7 @@ impl Workers {
             connections.spawn(serve(stream));
             return;
         };
-        let counted = Counted::one_more(&worker.connections);
+        let counted = Arc::clone(&worker.connections);
         let Ok(stream) = stream.into_std() else { return };
         let running = async move {
             let _counted = counted;
@@ -94,7 +94,7 @@ impl Worker {
     }
 
     fn load(&self) -> usize {
-        self.connections.load(Relaxed)
+        Arc::strong_count(&self.connections) - 1
     }
 }
 
@@ -107,22 +107,6 @@ fn blocking(runtimes: usize) -> usize {
 fn run(runtime: Runtime, stopped: oneshot::Receiver<()>) {
     let _dropped = runtime.block_on(stopped);
     runtime.shutdown_background();
-}
-
-/// A connection as its thread counts it.
-struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    fn one_more(connections: &Arc<AtomicUsize>) -> Self {
-        connections.fetch_add(1, Relaxed);
-        Self(Arc::clone(connections))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
 }
 
 #[cfg(test)]

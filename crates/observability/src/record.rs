@@ -252,8 +252,11 @@ impl RequestRecord {
 
     /// So many of the upstream's events have come.
     pub fn events(&mut self, events: u64) {
-        self.events += events;
-        self.metrics().events(events);
+        // Most looks bring none, and all threads share the counter.
+        if events > 0 {
+            self.events += events;
+            self.metrics().events(events);
+        }
     }
 
     /// The text of the answer, if it is to be logged.

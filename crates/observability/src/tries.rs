@@ -89,10 +89,10 @@ pub(crate) struct Ended {
 impl Tries {
     /// A try begins. Gives the `traceparent` for the upstream, if it is to be told.
     pub fn begin(&self) -> Option<String> {
-        let mut noted = self.lock();
-        let Traced { tracer, place, .. } = noted.traced.clone()?;
+        let noted = &mut *self.lock();
+        let Traced { tracer, place, .. } = noted.traced.as_ref()?;
         let span = *noted.span.insert(new_span());
-        tracer.for_upstream(&place, span)
+        tracer.for_upstream(place, span)
     }
 
     /// The request's body is there; it took so long to come.
