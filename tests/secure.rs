@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use z2api_config::{Config, Flags};
-use z2api_tests::web::{END, PIECE, fine};
+use z2api_tests::web::{END, PIECE, endless, fine, stuck};
 use z2api_tests::{Gateway, KEY, PATIENCE, Raw, chat_request};
 use z2api_upstream_sim::{Plan, Script};
 use z2api_wire::event::Dialect;
@@ -236,7 +236,7 @@ async fn a_goodbye_in_tls_lets_the_upstream_go_though_the_connection_below_stays
 
 #[tokio::test]
 async fn a_stream_of_many_that_is_reset_gives_its_slot_back() {
-    let stuck = Script::events([PIECE, END]).stall_after(1);
+    let stuck = stuck();
     let gateway = Gateway::with(Dialect::ZaiWeb, stuck, &[("ENABLE_HTTP2", "true")]).await;
     let mut client = http2(TcpStream::connect(gateway.address).await.unwrap()).await;
     let one = client.send_request(question(Version::HTTP_2, true)).await.unwrap();
@@ -252,7 +252,7 @@ async fn a_stream_of_many_that_is_reset_gives_its_slot_back() {
 /// The connection is not stuck, but its stream is: the client grants it nothing more.
 #[tokio::test]
 async fn a_stream_that_is_granted_nothing_does_not_hold_its_slot_for_ever() {
-    let endless = Script::events([PIECE]).endless();
+    let endless = endless();
     let variables = [("ENABLE_HTTP2", "true"), ("MAX_CONNECTION_TIME", "100")];
     let gateway = Gateway::with(Dialect::ZaiWeb, endless, &variables).await;
     let mut client = http2(TcpStream::connect(gateway.address).await.unwrap()).await;
@@ -266,7 +266,7 @@ async fn a_stream_that_is_granted_nothing_does_not_hold_its_slot_for_ever() {
 /// client finds later is a broken stream, not the end of one.
 #[tokio::test]
 async fn a_stream_of_many_that_is_not_read_is_let_go_of() {
-    let endless = Script::events([PIECE]).endless();
+    let endless = endless();
     let variables = [("ENABLE_HTTP2", "true"), ("CLIENT_STALL_TIMEOUT", "1000")];
     let gateway = Gateway::with(Dialect::ZaiWeb, endless, &variables).await;
     let mut client = http2(TcpStream::connect(gateway.address).await.unwrap()).await;

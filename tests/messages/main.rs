@@ -7,7 +7,7 @@ mod requests;
 mod streams;
 
 use serde_json::{Value, json};
-use z2api_tests::{Gateway, KEY, Reply};
+use z2api_tests::{Gateway, KEY, Reply, openai};
 use z2api_upstream_sim::Script;
 
 async fn post(gateway: &Gateway, path: &str, body: &Value) -> Reply {
@@ -82,16 +82,6 @@ async fn message_of(reply: Reply, stream: bool) -> Value {
     if stream { gather(&reply.events().await).expect("a message") } else { reply.json().await }
 }
 
-fn openai_events(deltas: &[Value], finish: &str) -> Script {
-    let chunk = |delta: &Value, finish: Option<&str>| {
-        json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}).to_string()
-    };
-    let mut events: Vec<String> = deltas.iter().map(|delta| chunk(delta, None)).collect();
-    events.push(chunk(&json!({}), Some(finish)));
-    events.push("[DONE]".to_owned());
-    Script::events(events)
-}
-
 fn answer(text: &str) -> Script {
-    openai_events(&[json!({"content": text})], "stop")
+    openai::says(&[json!({"content": text})], "stop")
 }

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 use z2api_stream_transform::ThinkMode;
-use z2api_tests::{Case, Ends, Gateway, cases};
+use z2api_tests::{Case, Ends, Gateway, cases, openai};
 use z2api_upstream_sim::Script;
 use z2api_wire::event::Dialect;
 
-use crate::{answer, ask, gather, message_of, openai_events};
+use crate::{answer, ask, gather, message_of};
 
 /// The message that a case means.
 fn check_meaning(message: &Value, case: &Case, name: &str) {
@@ -74,19 +74,16 @@ async fn check(gateway: &Gateway, case: &Case, how: &str) {
 async fn every_stream_arrives_as_it_is_meant() {
     for case in cases() {
         let gateway = Gateway::with(case.dialect, Script::sse(""), &[("MAX_RETRIES", "0")]).await;
-        let script = Script::sse(case.bytes.clone());
-        gateway.sim.set_plan(script.clone());
-        check(&gateway, &case, "written at once").await;
-        gateway.sim.set_plan(script.clone().event_by_event());
-        check(&gateway, &case, "event by event").await;
-        gateway.sim.set_plan(script.pieces_of(1));
-        check(&gateway, &case, "a byte at a time").await;
+        for (way, script) in case.ways() {
+            gateway.sim.set_plan(script);
+            check(&gateway, &case, way).await;
+        }
     }
 }
 
 #[tokio::test]
 async fn the_events_are_anthropics_to_the_letter() {
-    let script = openai_events(
+    let script = openai::says(
         &[
             json!({"reasoning_content": "Hm,"}),
             json!({"reasoning_content": " yes."}),
@@ -171,15 +168,15 @@ async fn what_cannot_be_told_is_an_error_and_no_message() {
         json!({"tool_calls": [{"index": index, "id": format!("c{index}"), "type": "function",
             "function": {"name": "look", "arguments": arguments}}]})
     };
-    let torn = openai_events(&[call(0, "{\"a\":")], "tool_calls");
+    let torn = openai::says(&[call(0, "{\"a\":")], "tool_calls");
     let gateway = Gateway::start(Dialect::OpenAi, torn).await;
     assert_eq!(ask(&gateway, json!({})).await.status, 502, "arguments that are no JSON");
     let heard = gather(&ask(&gateway, json!({"stream": true})).await.events().await);
     assert_eq!(heard.unwrap_err()["type"], "api_error", "nor in a stream");
-    gateway.sim.set_plan(openai_events(&[call(0, "{\"a\":")], "length"));
+    gateway.sim.set_plan(openai::says(&[call(0, "{\"a\":")], "length"));
     let cut = ask(&gateway, json!({})).await.json().await;
     assert_eq!((&cut["stop_reason"], &cut["content"]), (&json!("max_tokens"), &json!([])));
-    let mixed = openai_events(&[call(0, "{"), call(1, "{}"), call(0, "}")], "tool_calls");
+    let mixed = openai::says(&[call(0, "{"), call(1, "{}"), call(0, "}")], "tool_calls");
     gateway.sim.set_plan(mixed);
     let heard = gather(&ask(&gateway, json!({"stream": true})).await.events().await);
     assert_eq!(heard.unwrap_err()["type"], "api_error", "a call that was closed goes on");
@@ -197,7 +194,7 @@ async fn nothing_is_told_after_a_call_that_is_torn() {
     for after in [call(1, "{}"), text("So."), thought("Hm.")] {
         for finish in ["tool_calls", "length"] {
             let torn = [text("I look."), call(0, "{\"a\":"), after.clone(), call(2, "{}")];
-            gateway.sim.set_plan(openai_events(&torn, finish));
+            gateway.sim.set_plan(openai::says(&torn, finish));
             let events = ask(&gateway, json!({"stream": true})).await.events().await;
             assert_eq!(gather(&events).unwrap_err()["type"], "api_error", "{after}");
             let count = |kind: &str| {
@@ -213,7 +210,7 @@ async fn nothing_is_told_after_a_call_that_is_torn() {
 
 #[tokio::test]
 async fn an_answer_that_thinks_again_has_the_same_blocks_streamed_and_whole() {
-    let script = openai_events(
+    let script = openai::says(
         &[
             json!({"reasoning_content": "Hm."}),
             json!({"content": "Grüße."}),
@@ -242,7 +239,7 @@ async fn an_answer_that_thinks_again_has_the_same_blocks_streamed_and_whole() {
 
 #[tokio::test]
 async fn a_full_context_is_told_in_anthropics_word_for_it() {
-    let full = openai_events(&[json!({"content": "A"})], "model_context_window_exceeded");
+    let full = openai::says(&[json!({"content": "A"})], "model_context_window_exceeded");
     let gateway = Gateway::start(Dialect::OpenAi, full).await;
     for stream in [true, false] {
         let message = message_of(ask(&gateway, json!({"stream": stream})).await, stream).await;
@@ -260,7 +257,7 @@ async fn thinking_can_be_switched_and_stripped() {
         assert_eq!(asked["thinking"]["type"], expected);
     }
     let thinking =
-        openai_events(&[json!({"reasoning_content": "R"}), json!({"content": "A"})], "stop");
+        openai::says(&[json!({"reasoning_content": "R"}), json!({"content": "A"})], "stop");
     gateway.sim.set_plan(thinking);
     gateway.reload(&[("THINK_TAGS_MODE", "strip")]);
     let message = ask(&gateway, json!({})).await.json().await;
@@ -269,7 +266,7 @@ async fn thinking_can_be_switched_and_stripped() {
 
 #[tokio::test]
 async fn thinking_that_is_not_shown_comes_back_with_the_conversation() {
-    let script = openai_events(
+    let script = openai::says(
         &[json!({"reasoning_content": "Hm, \"天\""}), json!({"content": "A"})],
         "stop",
     );

@@ -1,7 +1,7 @@
 //! Answers that are cut, and streams that break.
 
 use serde_json::{Value, json};
-use z2api_tests::{Gateway, KEY};
+use z2api_tests::{Gateway, KEY, openai};
 use z2api_upstream_sim::Script;
 use z2api_wire::event::Dialect;
 
@@ -9,13 +9,9 @@ use crate::{ask, gather, says, send};
 
 #[tokio::test]
 async fn an_item_that_was_cut_is_incomplete() {
-    let chunk = |delta: Value, finish: Option<&str>| {
-        json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}).to_string()
-    };
     let call = json!({"content": "x", "tool_calls": [{"index": 0, "id": "c1",
         "function": {"name": "look", "arguments": "{\"a\":"}}]});
-    let ends = [chunk(call, None), chunk(json!({}), Some("length")), "[DONE]".to_owned()];
-    let gateway = Gateway::start(Dialect::OpenAi, Script::events(ends)).await;
+    let gateway = Gateway::start(Dialect::OpenAi, openai::says(&[call], "length")).await;
     let streamed = gather(&ask(&gateway, json!({"stream": true})).await.events().await);
     let whole = ask(&gateway, json!({})).await.json().await;
     for response in [streamed, whole] {

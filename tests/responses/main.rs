@@ -13,7 +13,7 @@ mod thinking;
 mod tools;
 
 use serde_json::{Value, json};
-use z2api_tests::{Gateway, KEY, Reply};
+use z2api_tests::{Gateway, KEY, Reply, openai};
 use z2api_upstream_sim::Script;
 
 pub(crate) async fn send(
@@ -94,11 +94,9 @@ pub(crate) fn of_kind<'a>(response: &'a Value, kind: &'a str) -> impl Iterator<I
     response["output"].as_array().unwrap().iter().filter(move |item| item["type"] == kind)
 }
 
+/// Says this, and stops.
 pub(crate) fn says(delta: Value) -> Script {
-    let chunk = |delta: Value, finish: Option<&str>| {
-        json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}).to_string()
-    };
-    Script::events([chunk(delta, None), chunk(json!({}), Some("stop")), "[DONE]".to_owned()])
+    openai::says(&[delta], "stop")
 }
 
 pub(crate) fn asked(gateway: &Gateway) -> Value {

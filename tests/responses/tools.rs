@@ -1,7 +1,7 @@
 //! The client's tools: functions, those of namespaces, and the choice among them.
 
 use serde_json::{Value, json};
-use z2api_tests::{Gateway, KEY};
+use z2api_tests::{Gateway, KEY, openai};
 use z2api_upstream_sim::{Script, Sim};
 use z2api_wire::event::Dialect;
 
@@ -10,20 +10,16 @@ use crate::{ask, asked, gather, send};
 
 /// An answer that calls these functions, in two pieces each.
 pub(crate) fn calls(calls: &[(&str, &str, &str)]) -> Script {
-    let chunk = |delta: Value, finish: Value| {
-        json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}).to_string()
-    };
-    let mut events = Vec::new();
+    let mut deltas = Vec::new();
     for (index, (id, name, arguments)) in calls.iter().enumerate() {
         let half = arguments.floor_char_boundary(arguments.len() / 2);
         let pieces = [
             json!({"index": index, "id": id, "function": {"name": name, "arguments": &arguments[..half]}}),
             json!({"index": index, "function": {"arguments": &arguments[half..]}}),
         ];
-        events.extend(pieces.map(|piece| chunk(json!({"tool_calls": [piece]}), Value::Null)));
+        deltas.extend(pieces.map(|piece| json!({"tool_calls": [piece]})));
     }
-    events.extend([chunk(json!({}), json!("tool_calls")), "[DONE]".to_owned()]);
-    Script::events(events)
+    openai::says(&deltas, "tool_calls")
 }
 
 /// The response to a request, asked for as a stream and whole: it must be the same, and be kept.

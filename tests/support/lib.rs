@@ -3,6 +3,7 @@
 
 mod gateway;
 mod http;
+pub mod openai;
 mod raw;
 pub mod reference;
 mod said;

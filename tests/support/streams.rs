@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 use z2api_stream_transform::ThinkMode;
+use z2api_upstream_sim::Script;
 use z2api_wire::event::Dialect;
 
 /// A stream and its meaning.
@@ -85,6 +86,16 @@ struct Meaning {
 }
 
 impl Case {
+    /// The stream as an upstream may write it, with a name for each way.
+    pub fn ways(&self) -> [(&'static str, Script); 3] {
+        let script = Script::sse(self.bytes.clone());
+        [
+            ("written at once", script.clone()),
+            ("event by event", script.clone().event_by_event()),
+            ("a byte at a time", script.pieces_of(1)),
+        ]
+    }
+
     /// What `content` must be in a mode, by the definition of the modes. None where only the
     /// golden file tells: the upstream's own markup in `raw` mode.
     pub fn content(&self, mode: ThinkMode) -> Option<String> {
