@@ -1,5 +1,7 @@
 //! Taking and giving back a permit: alone, and with many who want one.
 
+mod config;
+
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -63,7 +65,7 @@ fn permits(c: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = z2api_benches::config();
+    config = config::config();
     targets = permits
 }
 criterion_main!(benches);

@@ -1,5 +1,7 @@
 //! Reading a chat request's JSON, and putting it into the upstream's terms.
 
+mod config;
+
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -41,7 +43,7 @@ fn translating(c: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = z2api_benches::config();
+    config = config::config();
     targets = parsing, translating
 }
 criterion_main!(benches);

@@ -2,6 +2,8 @@
 //!
 //! The throughput is told in upstream bytes; that of `events/…` in events.
 
+mod config;
+
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -105,7 +107,7 @@ fn encoding(c: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = z2api_benches::config();
+    config = config::config();
     targets = whole_way, decoding, transforming, encoding
 }
 criterion_main!(benches);
