@@ -202,6 +202,11 @@ impl Script {
         self
     }
 
+    /// The body's bytes as they are written, without framing, repetition or cuts.
+    pub fn body(&self) -> Vec<u8> {
+        self.writes.concat()
+    }
+
     /// What comes again and again after the writes, if anything.
     pub(crate) fn repeated(&self) -> Option<Bytes> {
         (self.endless && !self.last_event.is_empty()).then(|| self.last_event.clone())

@@ -1,7 +1,7 @@
 //! The server: connections in, one request after the other on each.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -19,16 +19,21 @@ use crate::{
     log::{Answering, Log},
     outbox,
     plan::Plan,
+    record::Recorded,
     route::{Dialect, Kind},
     script::Script,
     steps::Steps,
 };
+
+/// Sees each request, and the script for it before it is played.
+pub(crate) type Onlooker = Box<dyn Fn(&Recorded, &Script) + Send + Sync>;
 
 /// What all connections of one simulator share.
 pub(crate) struct Shared {
     pub(crate) log: Arc<Log>,
     pub(crate) guests: GuestBook,
     pub(crate) plan: RwLock<Arc<dyn Plan>>,
+    pub(crate) onlooker: OnceLock<Onlooker>,
 }
 
 /// Accepts until aborted. The connections are tasks of their own, so that one that stalls holds up
@@ -59,7 +64,11 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
         let kind = Kind::of(request.method(), request.path());
         let close = request.closes();
         let answering = shared.log.arrived(kind, request);
-        let steps = Steps::new(shared.script(&answering), close);
+        let script = shared.script(&answering);
+        if let Some(look) = shared.onlooker.get() {
+            look(answering.request(), &script);
+        }
+        let steps = Steps::new(script, close);
         if !outbox::answer(&stream, &mut inbox, steps, answering).await {
             break;
         }

@@ -3,7 +3,7 @@
 use std::{
     fmt, io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -15,6 +15,7 @@ use crate::{
     plan::Plan,
     record::{Outcome, Recorded},
     route::Kind,
+    script::Script,
     serve::{Shared, serve},
 };
 
@@ -53,6 +54,7 @@ impl Sim {
             log: Arc::new(Log::new()),
             guests: GuestBook::default(),
             plan: RwLock::new(Arc::new(plan)),
+            onlooker: OnceLock::new(),
         });
         // A task, because the server runs while the test or the gateway does; `Drop` stops it.
         let server = tokio::spawn(serve(listener, Arc::clone(&shared))).abort_handle();
@@ -129,6 +131,12 @@ impl Sim {
     /// Answers by another plan from the next chat request on.
     pub fn set_plan(&self, plan: impl Plan) {
         *self.shared.plan.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(plan);
+    }
+
+    /// Shows each request, chat or not, from now on, with the script for it before that is played. Only the
+    /// first onlooker is taken.
+    pub fn look_on(&self, look: impl Fn(&Recorded, &Script) + Send + Sync + 'static) {
+        let _ = self.shared.onlooker.set(Box::new(look));
     }
 
     /// Sets how the guest endpoint behaves from now on.

@@ -1,5 +1,6 @@
 //! What the simulator remembers, and how to wait for it.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use z2api_upstream_sim::{Script, Sim};
@@ -23,6 +24,19 @@ async fn a_request_is_recorded_as_it_was_sent() {
     assert_eq!((requests[1].path.as_str(), requests[1].number), ("/nowhere", 0));
     assert_eq!((requests[2].path.as_str(), requests[2].number), (API, 1));
     assert_eq!(sim.chats().len(), 2);
+}
+
+#[tokio::test]
+async fn an_onlooker_sees_each_request_and_what_is_said_to_it() {
+    let sim = Sim::start(Script::events(["a", "b"])).await.unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let for_sim = seen.clone();
+    sim.look_on(move |request, script| {
+        for_sim.lock().unwrap().push((request.path.clone(), script.body()));
+    });
+    let mut client = Client::connect(sim.addr()).await;
+    client.chat(API, "t", "").await;
+    assert_eq!(*seen.lock().unwrap(), [(API.to_owned(), b"data: a\n\ndata: b\n\n".to_vec())]);
 }
 
 #[tokio::test]
