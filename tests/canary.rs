@@ -242,7 +242,7 @@ async fn tour(dialect: Dialect, variables: &[(&str, &str)], heard: &mut Heard) {
 fn listen() -> (MemoryLog, z2api_observability::LogGuard) {
     let (sink, log, guard) = LogSink::memory();
     let (all, _filter) = subscriber(sink, "trace").expect("a filter");
-    tracing::subscriber::set_global_default(all).expect("the first");
+    z2api_tests::listen_as(all);
     (log, guard)
 }
 

@@ -16,7 +16,7 @@ fn down() -> Script {
 async fn each_retry_is_a_warning_under_the_requests_id_and_each_attempt_is_told() {
     let (sink, log, guard) = LogSink::memory();
     let (all, _filter) = subscriber(sink, "warn").unwrap();
-    tracing::subscriber::set_global_default(all).expect("the first");
+    z2api_tests::listen_as(all);
     let gateway = Gateway::start(Dialect::ZaiWeb, fails_first(2, down(), fine())).await;
     let body = json!({"model": "GLM-4.5", "messages": [{"role": "user", "content": "x"}]});
     let key = format!("Bearer {KEY}");

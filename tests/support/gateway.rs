@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::stream;
@@ -16,6 +17,9 @@ use z2api_upstream_sim::{Plan, Sim};
 use z2api_wire::event::Dialect;
 
 use crate::http::{Reply, send};
+use crate::listen::listen;
+use crate::texts::learn_upstream;
+use crate::watch::{self, ANY, Kind};
 
 /// A key that the gateway under test knows.
 pub const KEY: &str = "sk-test-0123456789abcdef";
@@ -23,7 +27,7 @@ pub const KEY: &str = "sk-test-0123456789abcdef";
 /// How long anything may take before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running gateway. Dropping it aborts it.
+/// A running gateway. Dropping it aborts it, and fails the test if a secret was found where none may be.
 pub struct Gateway {
     /// Where it listens.
     pub address: SocketAddr,
@@ -37,7 +41,9 @@ pub struct Gateway {
     app: Arc<App>,
     stop: mpsc::UnboundedSender<()>,
     served: JoinHandle<Ended>,
-    _log_guard: LogGuard,
+    log_guard: Option<LogGuard>,
+    /// It was told to log messages or answers.
+    logs_texts: AtomicBool,
 }
 
 impl Gateway {
@@ -58,7 +64,9 @@ impl Gateway {
         variables: &[(&str, &str)],
         memory: Option<MemorySource>,
     ) -> Self {
+        listen();
         let sim = Sim::start(plan).await.expect("a simulated upstream");
+        sim.look_on(learn_upstream);
         let config = config(dialect, &sim, variables);
         let (sink, log, guard) = LogSink::memory();
         let listener = bind(config.listen).and_then(|open| open.with_admin(config.admin_listen));
@@ -69,11 +77,14 @@ impl Gateway {
         let (stop, mut stopped) = mpsc::unbounded_channel();
         let stops = stream::poll_fn(move |cx| stopped.poll_recv(cx));
         let served = tokio::spawn(serve(listener, app.clone(), Workers::here(), stops));
-        Self { address, admin, sim, log, dialect, app, stop, served, _log_guard: guard }
+        let logs_texts = AtomicBool::new(logs_texts(variables));
+        let log_guard = Some(guard);
+        Self { address, admin, sim, log, dialect, app, stop, served, log_guard, logs_texts }
     }
 
     /// Takes new variables while it runs. Answers those that need a restart.
     pub fn reload(&self, variables: &[(&str, &str)]) -> Vec<&'static str> {
+        self.logs_texts.fetch_or(logs_texts(variables), Ordering::Relaxed);
         self.app.reload(config(self.dialect, &self.sim, variables)).expect("good settings")
     }
 
@@ -188,6 +199,8 @@ fn config(dialect: Dialect, sim: &Sim, variables: &[(&str, &str)]) -> Config {
         ("RANDOM_DELAY_MIN", "0"),
         ("RANDOM_DELAY_MAX", "0"),
     ];
+    learn(&defaults);
+    learn(variables);
     Config::from_lookup(&Flags::default(), &|name| {
         let all = variables.iter().chain(&defaults);
         all.into_iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
@@ -195,8 +208,39 @@ fn config(dialect: Dialect, sim: &Sim, variables: &[(&str, &str)]) -> Config {
     .expect("good settings")
 }
 
+/// Whether these tell a gateway to log what is said.
+fn logs_texts(variables: &[(&str, &str)]) -> bool {
+    let names = ["LOG_USER_MESSAGES", "LOG_RESPONSE_CONTENT"];
+    variables.iter().any(|(name, _)| names.contains(name))
+}
+
+/// Has the secrets among variables looked for.
+fn learn(variables: &[(&str, &str)]) {
+    for (name, value) in variables {
+        match *name {
+            "DEFAULT_KEY" | "UPSTREAM_TOKEN" | "ADMIN_KEY" => {
+                value.split(',').for_each(|key| watch::keep(Kind::Key, key.trim()));
+            }
+            "OTEL_EXPORTER_OTLP_HEADERS" => {
+                let values = value.split(',').filter_map(|header| header.split_once('='));
+                values.for_each(|(_, value)| watch::keep(Kind::Key, value));
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.served.abort();
+        // Writes the last lines.
+        drop(self.log_guard.take());
+        let without_texts = &[Kind::Key, Kind::Complaint][..];
+        let kinds = if *self.logs_texts.get_mut() { without_texts } else { ANY };
+        self.log.lines().iter().for_each(|line| watch::check(kinds, "the log", line));
+        if !std::thread::panicking() {
+            let leaks = watch::taken();
+            assert!(leaks.is_empty(), "a secret got out: {}", leaks.join("\n"));
+        }
     }
 }

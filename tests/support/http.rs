@@ -7,6 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::said::Said;
+use crate::shown::Shown;
+use crate::texts::learn_request;
 
 /// An answer whose head has arrived.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub struct Reply {
     whole: bool,
     largest_chunk: usize,
     said: Option<Said>,
+    shown: Shown,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +44,7 @@ pub async fn send(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Reply {
+    learn_request(path, headers, body);
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {to}\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
@@ -52,16 +56,16 @@ pub async fn send(
     socket.write_all(format!("{head}\r\n").as_bytes()).await.expect("the head is sent");
     // A server that refuses early may not take the body.
     let _ = socket.write_all(body).await;
-    Reply::read(socket, method, Said::to(method, path, body)).await
+    Reply::read(socket, method, path, Said::to(method, path, body)).await
 }
 
 impl Reply {
     /// Waits for the head of the answer to a request that was posted on this socket.
     pub async fn of(socket: TcpStream) -> Self {
-        Self::read(socket, "POST", None).await
+        Self::read(socket, "POST", "", None).await
     }
 
-    async fn read(mut socket: TcpStream, method: &str, said: Option<Said>) -> Self {
+    async fn read(mut socket: TcpStream, method: &str, path: &str, said: Option<Said>) -> Self {
         let mut raw = Vec::new();
         let end = loop {
             if let Some(end) = find(&raw, b"\r\n\r\n") {
@@ -96,6 +100,7 @@ impl Reply {
             whole: false,
             largest_chunk: 0,
             said,
+            shown: Shown::begin(path, status, &head),
         }
     }
 
@@ -207,6 +212,7 @@ impl Reply {
         if let Some(said) = &mut self.said {
             said.more(&self.body[before..]);
         }
+        self.shown.more(&self.body[before..]);
         self.body.len() > before
     }
 }

@@ -3,14 +3,19 @@
 
 mod gateway;
 mod http;
+mod listen;
 pub mod openai;
 mod raw;
 pub mod reference;
 mod said;
+mod shown;
 mod streams;
+mod texts;
+pub mod watch;
 pub mod web;
 
 pub use gateway::{Gateway, KEY, PATIENCE};
 pub use http::{Reply, send};
+pub use listen::{foreign_traces, listen_as};
 pub use raw::{Answer, Raw, answers, chat_request};
 pub use streams::{Case, Ends, MeantCall, MeantSource, cases};
