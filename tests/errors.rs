@@ -349,6 +349,17 @@ async fn our_clocks_end_in_a_504() {
         error_of(reply).await;
     }
     let stuck = fine().stall_after(1);
+    // An answer in one piece has two clocks, and the shorter one is named.
+    for (request, hold, named) in
+        [("60", "60000", "REQUEST_TIMEOUT"), ("60000", "60", "MAX_CONNECTION_TIME")]
+    {
+        let clocks = [("REQUEST_TIMEOUT", request), ("MAX_CONNECTION_TIME", hold)];
+        let gateway = Gateway::with(Dialect::ZaiWeb, stuck.clone(), &clocks).await;
+        let reply = gateway.chat("GLM-4.5", json!({"stream": false})).await;
+        assert_eq!(reply.status, 504);
+        let error = error_of(reply).await;
+        assert!(error["message"].as_str().unwrap().contains(named), "{error}");
+    }
     let gateway = Gateway::with(Dialect::ZaiWeb, stuck, &[("STREAM_IDLE_TIMEOUT", "60")]).await;
     let events = gateway.chat("GLM-4.5", json!({"stream": true})).await.events().await;
     let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();

@@ -165,7 +165,7 @@ async fn whole<A: Api>(
     slot: Slot,
     mut record: Box<RequestRecord>,
 ) -> Response {
-    let deadline = Instant::now() + live.limits.request.min(live.limits.hold);
+    let (deadline, too_late) = deadline(live);
     let mut out_of_time = app.out_of_time.subscribe();
     let Question { api, chat, options, id, feedback, lease: _room, .. } = *question;
     let told_to_end = slot.listed.told();
@@ -176,7 +176,7 @@ async fn whole<A: Api>(
         folded = timeout_at(
             deadline,
             gather(&live.client, &feedback, &chat, &mut transform, &mut tee, &mut record),
-        ) => folded.unwrap_or_else(|_| Err(ApiError::too_slow())),
+        ) => folded.unwrap_or_else(|_| Err(too_late())),
         _ = out_of_time.wait_for(|over| *over) => Err(ApiError::shutting_down()),
         () = told_to_end => Err(ApiError::out_of_memory()),
     };
@@ -199,6 +199,14 @@ async fn whole<A: Api>(
     record.status(StatusCode::OK.as_u16());
     let response = json_bytes(StatusCode::OK, Vec::new());
     response.map(|_| Body::last(completion, record, slot))
+}
+
+/// When an answer in one piece must be there, and what makes the error that names the clock which
+/// says so.
+fn deadline(live: &Live) -> (Instant, fn() -> ApiError) {
+    let (request, hold) = (live.limits.request, live.limits.hold);
+    let error = if request <= hold { ApiError::too_slow } else { ApiError::held_too_long };
+    (Instant::now() + request.min(hold), error)
 }
 
 /// Asks, and folds the whole stream.
