@@ -31,7 +31,7 @@ pub(crate) async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>
     let origin = request.headers().get(ORIGIN).cloned();
     let shape = Shape::of(&request);
     let told = |error: &ApiError| shape.body(error, &id);
-    let mut response = caught(route(&app, peer, id.clone(), request), told).await;
+    let mut response = caught(route(&app, peer, shape, id.clone(), request), told).await;
     let headers = response.headers_mut();
     app.live().cors.apply(origin.as_ref(), headers);
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
@@ -44,7 +44,13 @@ pub(crate) async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>
     response
 }
 
-async fn route(app: &Arc<App>, peer: Peer, id: RequestId, request: Request<Incoming>) -> Response {
+async fn route(
+    app: &Arc<App>,
+    peer: Peer,
+    shape: Shape,
+    id: RequestId,
+    request: Request<Incoming>,
+) -> Response {
     let began = Instant::now();
     let endpoint: String = request.uri().path().chars().take(200).collect();
     let live = app.live();
@@ -59,7 +65,7 @@ async fn route(app: &Arc<App>, peer: Peer, id: RequestId, request: Request<Incom
     );
     record.agent(user_agent(request.headers()));
     let tries = record.tries();
-    let mut response = answer(app, &peer, live, request, record).await;
+    let mut response = answer(app, &peer, shape, live, request, record).await;
     if let Ok(timing) = HeaderValue::from_str(&tries.server_timing(began)) {
         response.headers_mut().insert("server-timing", timing);
     }
@@ -69,12 +75,12 @@ async fn route(app: &Arc<App>, peer: Peer, id: RequestId, request: Request<Incom
 async fn answer(
     app: &Arc<App>,
     peer: &Peer,
+    shape: Shape,
     live: Arc<Live>,
     request: Request<Incoming>,
     mut record: Box<RequestRecord>,
 ) -> Response {
     let path = request.uri().path().to_owned();
-    let shape = Shape::of(&request);
     if let Err(error) = check_request(&request) {
         let mut response = refuse(record, &error, shape);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
