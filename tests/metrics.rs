@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::json;
-use z2api_tests::{Gateway, PATIENCE};
+use z2api_tests::{Gateway, KEY, PATIENCE};
 use z2api_upstream_sim::{Script, fails_first, plan_fn};
 use z2api_wire::event::Dialect;
 
@@ -69,7 +69,7 @@ async fn a_whole_stream_is_counted_in_all_its_parts() {
     );
     let scrape = scrape(&gateway).await;
     for sample in
-        ["z2api_stream_events_total", "z2api_sent_bytes_total", "z2api_event_delay_seconds_count"]
+        ["z2api_stream_events_total", "z2api_answer_bytes_total", "z2api_event_delay_seconds_count"]
     {
         assert!(value(&scrape, sample).is_some_and(|value| value > 0.0), "{sample} in {scrape}");
     }
@@ -140,6 +140,28 @@ async fn a_refusal_for_want_of_room_is_a_rejection_with_its_reason() {
     assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 503);
     gateway.lines("response", 1).await;
     check(&scrape(&gateway).await, &[("z2api_rejections_total{reason=\"server_full\"}", 1.0)]);
+}
+
+#[tokio::test]
+async fn what_is_told_of_chat_requests_is_told_of_no_others() {
+    let gateway = Gateway::with(Dialect::OpenAi, fine(), &[("MAX_CLIENT_CONNECTIONS", "1")]).await;
+    let key = format!("Bearer {KEY}");
+    let body = json!({"model": "GLM-4.5", "messages": [{"role": "user", "content": "x"}]});
+    let headers = [("authorization", key.as_str())];
+    let count = "/v1/messages/count_tokens";
+    let counted = gateway.send("POST", count, &headers, body.to_string().as_bytes()).await;
+    assert_eq!(counted.status, 200);
+    gateway.get("/health").await.text().await;
+    // The second connection is one too many.
+    let _first = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+    gateway.until(|gateway| gateway.connections() == 1).await;
+    assert_eq!(gateway.get("/v1/models").await.status, 503);
+    gateway.lines("response", 3).await;
+    let scrape = scrape(&gateway).await;
+    check(&scrape, &[("z2api_answer_bytes_total", 0.0), ("z2api_stream_events_total", 0.0)]);
+    for of_chats in ["z2api_rejections_total{", "z2api_request_duration_seconds_count{"] {
+        assert!(!scrape.contains(of_chats), "{of_chats} in\n{scrape}");
+    }
 }
 
 #[tokio::test]

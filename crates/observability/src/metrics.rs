@@ -103,6 +103,8 @@ struct KeyLabels {
 /// What is known of a request at its end.
 #[derive(Debug, Clone)]
 pub struct Ended {
+    /// Whether it was a chat request, in whichever API.
+    pub chat: bool,
     /// Which route, from a fixed list.
     pub route: &'static str,
     /// The model's public name as the table has it; empty if none was asked.
@@ -307,8 +309,10 @@ impl Metrics {
         all.register("upstream_truncations", help, self.truncations.clone());
         all.register("upstream_retries", "Attempts after the first", self.retries.clone());
         all.register("tokens", "Tokens as the upstream counts", self.tokens.clone());
-        all.register_with_unit("sent", "Bodies of answers", Unit::Bytes, self.bytes.clone());
-        all.register("stream_events", "Events of the upstream's streams", self.events.clone());
+        let help = "Bodies of the answers to chat requests, streamed or whole";
+        all.register_with_unit("answer", help, Unit::Bytes, self.bytes.clone());
+        let help = "Events of the upstream's answers to chat requests";
+        all.register("stream_events", help, self.events.clone());
         let help = "Time from reading a stream's events to handing them on, one read in sixteen";
         all.register_with_unit("event_delay", help, Unit::Seconds, self.event_delays.clone());
         let help = "Upstream events of a shape that is not known";
@@ -350,21 +354,30 @@ impl Metrics {
         let Ended { route, model, status, owner, .. } = ended;
         let labels = RequestLabels { route, model: model.clone(), status: *status, owner: *owner };
         self.requests.get_or_create(&labels).inc();
-        if let Some(name) = &ended.key_name {
-            let labels = KeyLabels { key: name.clone(), status: *status };
-            self.by_key.get_or_create(&labels).inc();
-        }
         if let Some(kind) = ended.failure {
             self.failures.get_or_create(&KindLabel { kind }).inc();
+        }
+        if ended.chat {
+            self.chat_ended(ended);
+        }
+    }
+
+    fn chat_ended(&self, ended: &Ended) {
+        if let Some(name) = &ended.key_name {
+            let labels = KeyLabels { key: name.clone(), status: ended.status };
+            self.by_key.get_or_create(&labels).inc();
         }
         self.asked(ended);
         if let Some(waited) = ended.queued {
             self.queue_waits.observe(waited.as_secs_f64());
         }
-        if model.is_empty() {
-            return;
+        if !ended.model.is_empty() {
+            self.of_model(ended);
         }
-        let label = ModelLabel { model: model.clone() };
+    }
+
+    fn of_model(&self, ended: &Ended) {
+        let label = ModelLabel { model: ended.model.clone() };
         self.durations.get_or_create(&label).observe(ended.took.as_secs_f64());
         if let Some(first) = ended.first_token {
             self.first_tokens.get_or_create(&label).observe(first.as_secs_f64());
@@ -405,7 +418,7 @@ impl Metrics {
         }
     }
 
-    /// Bytes of an answer's body go out.
+    /// Bytes of a chat answer's body go out.
     pub(crate) fn sent(&self, bytes: u64) {
         self.bytes.inc_by(bytes);
     }

@@ -232,7 +232,9 @@ impl RequestRecord {
     /// More bytes of the answer's body go out.
     pub fn bytes(&mut self, bytes: u64) {
         self.bytes += bytes;
-        self.metrics().sent(bytes);
+        if self.counted {
+            self.metrics().sent(bytes);
+        }
     }
 
     /// A part of a stream is about to be made. Gives a clock for those whose time is taken.
@@ -480,6 +482,7 @@ impl Drop for RequestRecord {
             self.counters.recent().add(self.finished(&end, &noted));
         }
         self.metrics().ended(&Ended {
+            chat: self.counted,
             route: self.route,
             model: self.model.clone().unwrap_or_default(),
             status: end.status,
