@@ -55,7 +55,9 @@ async fn a_whole_stream_is_counted_in_all_its_parts() {
             ("z2api_time_to_first_token_seconds_count{model=\"GLM-4.5\"}", 1.0),
             ("z2api_time_to_first_byte_seconds_count{model=\"GLM-4.5\"}", 1.0),
             ("z2api_time_per_output_token_seconds_count{model=\"GLM-4.5\"}", 1.0),
-            ("z2api_queue_wait_seconds_count", 1.0),
+            ("z2api_queue_wait_seconds_count{queue=\"slot\"}", 1.0),
+            ("z2api_queue_wait_seconds_count{queue=\"token\"}", 1.0),
+            ("z2api_requests_queued{queue=\"model\"}", 0.0),
             ("z2api_requests_in_flight", 0.0),
             ("z2api_requests_limit", 1000.0),
             ("z2api_upstream_breaker{state=\"closed\"}", 1.0),
@@ -132,6 +134,27 @@ async fn an_answer_that_breaks_off_is_a_truncation_by_the_upstreams_fault() {
 }
 
 #[tokio::test]
+async fn events_of_unknown_shape_are_counted_whether_an_answer_follows_or_not() {
+    let strange = r#"{"tide":"high"}"#;
+    let retries = [("MAX_RETRIES", "0")];
+    for (script, answers, unknown) in [
+        (Script::events([strange, strange, "[DONE]"]), false, 2.0),
+        (Script::events([strange, TEXT, strange]).cut_after(3), true, 2.0),
+        (Script::events([strange, TEXT, "[DONE]"]), true, 1.0),
+    ] {
+        let gateway = Gateway::with(Dialect::OpenAi, script, &retries).await;
+        let reply = gateway.chat("GLM-4.5", json!({"stream": true})).await;
+        assert_eq!(reply.status, if answers { 200 } else { 502 });
+        reply.text().await;
+        let line = &gateway.lines("response", 1).await[0];
+        if !answers {
+            assert_eq!(line["error_kind"], "upstream_empty", "{line}");
+        }
+        check(&scrape(&gateway).await, &[("z2api_unknown_events_total", unknown)]);
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_for_want_of_room_is_a_rejection_with_its_reason() {
     let few = [("MAX_CONCURRENT_CONNECTIONS", "1"), ("CONNECTION_QUEUE_SIZE", "0")];
     let gateway = Gateway::with(Dialect::OpenAi, fine().stall_after(1), &few).await;
@@ -176,7 +199,8 @@ async fn who_waits_in_vain_has_waited_too() {
     let line = &gateway.lines("response", 1).await[0];
     assert!(line["queue_time_ms"].as_u64().is_some_and(|waited| waited >= 100), "{line}");
     let rejected = "z2api_rejections_total{reason=\"queue_timeout\"}";
-    check(&scrape(&gateway).await, &[(rejected, 1.0), ("z2api_queue_wait_seconds_count", 1.0)]);
+    let waited = "z2api_queue_wait_seconds_count{queue=\"slot\"}";
+    check(&scrape(&gateway).await, &[(rejected, 1.0), (waited, 1.0)]);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use z2api_admission::Admission;
 use z2api_config::Config;
-use z2api_observability::{Counters, LogFilter, LogSink, Readings, Tracer};
+use z2api_observability::{Counters, LogFilter, LogSink, Queue, Readings, Tracer};
 use z2api_upstream_client::{BreakerState, Client, SettingsError, TokenState};
 
 use crate::connection::{Caps, Descriptors, Gate, Place};
@@ -138,6 +138,20 @@ impl App {
         self.admission.in_flight()
     }
 
+    /// How many requests wait to be in flight.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued_for(Queue::Model) + self.queued_for(Queue::Slot)
+    }
+
+    /// How many requests are in one of the queues. Those that wait for a token are in flight.
+    pub(crate) fn queued_for(&self, queue: Queue) -> usize {
+        match queue {
+            Queue::Model => self.live().queued_for_models(),
+            Queue::Slot => self.admission.queued(),
+            Queue::Token => self.live().client.waiting(),
+        }
+    }
+
     /// How many client connections are open.
     pub fn connections(&self) -> usize {
         self.gate.all()
@@ -161,7 +175,7 @@ impl App {
         let live = self.live();
         Readings {
             in_flight: self.in_flight(),
-            queued: self.admission.queued(),
+            queued: Queue::ALL.map(|queue| (queue, self.queued_for(queue))),
             limit: self.admission.limit(),
             connections: self.connections(),
             tasks: self.tasks(),

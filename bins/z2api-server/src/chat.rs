@@ -7,7 +7,6 @@ use http::header::{self, HeaderValue};
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use z2api_admission::Reason;
 use z2api_observability::{RequestRecord, Said};
 use z2api_stream_transform::{Fold, Progress, Sink, Transform, TransformError};
 use z2api_upstream_client::{Client, EventStream, Started};
@@ -79,19 +78,13 @@ async fn answer_to<A: Api>(
         Ok(asked) => asked,
         Err(error) => return refused::<A>(record, &error),
     };
-    let waited = Instant::now();
     let of_model = live.models.get(&question.id.model).and_then(|model| live.limit_of(model));
     let listed = app.memory.enlist(question.size as u64);
-    let slot = match Slot::take(share, of_model, &question.caller, listed).await {
+    let tries = record.tries();
+    let slot = match Slot::take(share, of_model, &question.caller, listed, &tries).await {
         Ok(slot) => slot,
-        Err(rejected) => {
-            if is_told_to_waiters(rejected.reason) {
-                record.queued(waited.elapsed());
-            }
-            return refused::<A>(record, &rejected.into());
-        }
+        Err(rejected) => return refused::<A>(record, &rejected.into()),
     };
-    record.queued(waited.elapsed());
     fault.in_handler();
     let ignored = question.ignored.take();
     let mut response = if question.stream {
@@ -103,11 +96,6 @@ async fn answer_to<A: Api>(
         response.headers_mut().insert("x-z2api-ignored", ignored);
     }
     fault.in_stream(response)
-}
-
-/// Whether one may have waited in vain before it: that time is told as any other in the queue.
-fn is_told_to_waiters(reason: Reason) -> bool {
-    matches!(reason, Reason::QueueTimeout | Reason::OverFairShare | Reason::Draining)
 }
 
 /// The answer as a stream. Its head waits for the upstream's first event, so that a refusal has

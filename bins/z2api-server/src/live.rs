@@ -106,6 +106,11 @@ impl Live {
         self.model_limits.get(&model.zai_web)
     }
 
+    /// How many requests wait for a place of their model's own.
+    pub(crate) fn queued_for_models(&self) -> usize {
+        self.model_limits.values().map(Admission::queued).sum()
+    }
+
     /// Whether a proxy is at this address that stands for many clients.
     pub(crate) fn trusts(&self, address: &IpAddr) -> bool {
         self.trusted_proxies.iter().any(|network| network.contains(address))

@@ -1,6 +1,6 @@
 //! Notes in a request's record how often the upstream was asked for it, and what came of each.
 
-use z2api_observability::{ANSWERED, GIVEN_UP, Tries, Try};
+use z2api_observability::{ANSWERED, GIVEN_UP, Queue, Tries, Try};
 use z2api_upstream_client::{Attempt, Observer, Outcome};
 
 /// Watches the attempts of one request.
@@ -10,6 +10,14 @@ pub(crate) struct Observed {
 }
 
 impl Observer for Observed {
+    fn waits(&self) {
+        self.tries.waits(Queue::Token);
+    }
+
+    fn waited(&self) {
+        self.tries.waited();
+    }
+
     fn begins(&self, _: u32) -> Option<String> {
         self.tries.begin()
     }
@@ -20,7 +28,15 @@ impl Observer for Observed {
             Outcome::Failed { kind, status } => (kind, status),
             Outcome::GivenUp => (GIVEN_UP, None),
         };
-        let Attempt { number, token, took, .. } = *attempt;
+        let Attempt { number, token, took, unknown_events, .. } = *attempt;
+        if unknown_events > 0 {
+            self.tries.unknown_events(unknown_events);
+            tracing::info!(
+                r#type = "upstream_shape",
+                unknown_events,
+                "the upstream sent events of unknown shape, and no answer"
+            );
+        }
         self.tries.add(Try { number, token, outcome, status, took });
     }
 }

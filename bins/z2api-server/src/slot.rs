@@ -1,6 +1,7 @@
 //! What a request holds while it is in flight.
 
-use z2api_admission::{Admission, Caller, Permit, Rejected, Share};
+use z2api_admission::{Admission, Caller, Permit, Reason, Rejected, Share};
+use z2api_observability::{Queue, Tries};
 
 use crate::memory::Enlisted;
 
@@ -15,7 +16,7 @@ pub(crate) struct Slot {
 
 impl Slot {
     /// Waits for the model's permit, then for the gateway's, so that requests for a busy model
-    /// hold up no others.
+    /// hold up no others. The waits are noted in `tries`.
     ///
     /// # Errors
     /// The first refusal.
@@ -24,12 +25,31 @@ impl Slot {
         model: Option<&Admission>,
         caller: &Caller,
         listed: Enlisted,
+        tries: &Tries,
     ) -> Result<Self, Rejected> {
         // The caller's own limits have been asked already: the share says so.
         let of_model = match model {
-            Some(model) => Some(model.share(&Caller::unlimited(caller.key))?.admit().await?),
+            Some(model) => {
+                let share = model.share(&Caller::unlimited(caller.key))?;
+                Some(admit(share, tries, Queue::Model).await?)
+            }
             None => None,
         };
-        Ok(Self { _permit: share.admit().await?, _of_model: of_model, listed })
+        let permit = admit(share, tries, Queue::Slot).await?;
+        Ok(Self { _permit: permit, _of_model: of_model, listed })
     }
+}
+
+async fn admit(share: Share, tries: &Tries, queue: Queue) -> Result<Permit, Rejected> {
+    let waiting = tries.wait(queue);
+    let admitted = share.admit().await;
+    if admitted.as_ref().is_err_and(|rejected| !is_told_to_waiters(rejected.reason)) {
+        waiting.forget();
+    }
+    admitted
+}
+
+/// Whether one may have waited in vain before it: that time is told as any other in the queue.
+fn is_told_to_waiters(reason: Reason) -> bool {
+    matches!(reason, Reason::QueueTimeout | Reason::OverFairShare | Reason::Draining)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use z2api_observability::now;
+use z2api_observability::{Queue, now};
 use z2api_stream_transform::Model;
 use z2api_upstream_client::{BreakerState, ModelLimit, TokenState, TokenStatus};
 
@@ -22,6 +22,7 @@ pub(crate) struct Status {
     total_requests: u64,
     error_count: u64,
     uptime_seconds: u64,
+    /// For a slot, or for a place of their model's own.
     queued: usize,
     /// How many may wait.
     queue_size: usize,
@@ -36,6 +37,8 @@ pub(crate) struct Status {
     memory_state: &'static str,
     /// Set aside for request bodies.
     memory_reserved_mb: u64,
+    /// Requests in flight that wait for one of the upstream's tokens.
+    queued_for_token: usize,
     breaker: Breaker,
     dialect: &'static str,
     ready: bool,
@@ -114,7 +117,7 @@ impl Status {
             total_requests: app.counters.total_requests(),
             error_count: app.counters.error_count(),
             uptime_seconds: app.counters.uptime().as_secs(),
-            queued: app.admission.queued(),
+            queued: app.queued(),
             queue_size: live.queue,
             tokens: live.client.tokens().into_iter().map(Token::new).collect(),
             models: live.models.iter().map(|model| OfModel::new(live, model)).collect(),
@@ -124,6 +127,7 @@ impl Status {
             tasks: app.tasks(),
             memory_state: app.memory.rung().as_str(),
             memory_reserved_mb: app.memory.reserved().div_ceil(MIB),
+            queued_for_token: app.queued_for(Queue::Token),
             breaker: Breaker::new(live.client.breaker()),
             dialect: live.dialect(),
             ready: not_ready.is_none(),

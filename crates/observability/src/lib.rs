@@ -16,6 +16,7 @@ mod sink;
 mod spans;
 mod trace;
 mod tries;
+mod waits;
 
 pub use counters::Counters;
 pub use id::RequestId;
@@ -29,4 +30,5 @@ pub use record::{Asked, Failure, RequestRecord, Said};
 pub use sink::{LogGuard, LogSink, MemoryLog};
 pub use spans::{Headers, TraceSettings, Tracer};
 pub use trace::{LogFilter, check_filter, subscriber};
-pub use tries::{ANSWERED, GIVEN_UP, Tries, Try};
+pub use tries::{ANSWERED, GIVEN_UP, Tries, Try, Waiting};
+pub use waits::Queue;

@@ -109,7 +109,7 @@ pub(crate) struct ResponseLine<'a> {
     /// How thinking was shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) think_mode: Option<&'a str>,
-    /// Milliseconds in the queue.
+    /// Milliseconds in queues: for a place of the model's, for a slot, for a token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) queue_time_ms: Option<u64>,
     /// Milliseconds until the model's first token.

@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use serde::Serialize;
 
 use crate::tries::{ANSWERED, GIVEN_UP, Try};
+use crate::waits::Queue;
 
 /// The kinds of failure that are a fault of the gateway's code.
 const OUR_FAULTS: [&str; 2] = ["panic", "internal_error"];
@@ -84,6 +85,11 @@ struct OutcomeLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabel {
+    queue: Queue,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OwnerLabel {
     owner: Owner,
 }
@@ -121,8 +127,8 @@ pub struct Ended {
     pub took: Duration,
     /// Until the first byte of the answer's body.
     pub first_byte: Option<Duration>,
-    /// In the queue.
-    pub queued: Option<Duration>,
+    /// In each queue, if it was in it.
+    pub waits: [(Queue, Option<Duration>); 3],
     /// Until the model's first token.
     pub first_token: Option<Duration>,
     /// Each time that the upstream was asked.
@@ -132,12 +138,12 @@ pub struct Ended {
 }
 
 /// What is read off at the moment of asking.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Readings {
     /// Requests that hold a slot.
     pub in_flight: usize,
-    /// Requests that wait for one.
-    pub queued: usize,
+    /// Requests in each queue.
+    pub queued: [(Queue, usize); 3],
     /// How many slots there are.
     pub limit: usize,
     /// Open client connections.
@@ -177,7 +183,7 @@ pub struct Metrics {
     first_tokens: Family<ModelLabel, Histogram, fn() -> Histogram>,
     first_bytes: Family<ModelLabel, Histogram, fn() -> Histogram>,
     per_token: Family<ModelLabel, Histogram, fn() -> Histogram>,
-    queue_waits: Histogram,
+    queue_waits: Family<QueueLabel, Histogram, fn() -> Histogram>,
     failures: Family<KindLabel, Counter>,
     rejections: Family<ReasonLabel, Counter>,
     attempts: Family<OutcomeLabel, Counter>,
@@ -191,7 +197,7 @@ pub struct Metrics {
     unknown_events: Counter,
     edit_divergences: Counter,
     in_flight: Gauge,
-    queued: Gauge,
+    queued: Family<QueueLabel, Gauge>,
     limit: Gauge,
     connections: Gauge,
     tasks: Gauge,
@@ -232,7 +238,7 @@ impl Default for Metrics {
             first_tokens: Family::new_with_constructor(seconds),
             first_bytes: Family::new_with_constructor(seconds),
             per_token: Family::new_with_constructor(seconds_a_token),
-            queue_waits: seconds(),
+            queue_waits: Family::new_with_constructor(seconds),
             failures: Family::default(),
             rejections: Family::default(),
             attempts: Family::default(),
@@ -246,7 +252,7 @@ impl Default for Metrics {
             unknown_events: Counter::default(),
             edit_divergences: Counter::default(),
             in_flight: Gauge::default(),
-            queued: Gauge::default(),
+            queued: Family::default(),
             limit: Gauge::default(),
             connections: Gauge::default(),
             tasks: Gauge::default(),
@@ -292,7 +298,8 @@ impl Metrics {
             Unit::Seconds,
             self.per_token.clone(),
         );
-        let help = "Time that chat requests waited for a slot";
+        let help = "Time that chat requests waited in a queue: for one of their model's places, for \
+                    a slot, for a token of the upstream's";
         all.register_with_unit("queue_wait", help, Unit::Seconds, self.queue_waits.clone());
         // There from the start: of a counter that begins with its first failure, none is seen.
         for kind in OUR_FAULTS {
@@ -321,7 +328,8 @@ impl Metrics {
         all.register("edit_divergences", help, self.edit_divergences.clone());
         let help = "Chat requests that hold a slot";
         all.register("requests_in_flight", help, self.in_flight.clone());
-        all.register("requests_queued", "Chat requests that wait", self.queued.clone());
+        let help = "Chat requests that wait, by queue; those that wait for a token hold a slot";
+        all.register("requests_queued", help, self.queued.clone());
         all.register("requests_limit", "Slots for chat requests", self.limit.clone());
         all.register("connections", "Open client connections", self.connections.clone());
         all.register("tasks", "Tasks of the gateway, one for a connection", self.tasks.clone());
@@ -368,8 +376,11 @@ impl Metrics {
             self.by_key.get_or_create(&labels).inc();
         }
         self.asked(ended);
-        if let Some(waited) = ended.queued {
-            self.queue_waits.observe(waited.as_secs_f64());
+        for (queue, waited) in ended.waits {
+            if let Some(waited) = waited {
+                let waits = self.queue_waits.get_or_create(&QueueLabel { queue });
+                waits.observe(waited.as_secs_f64());
+            }
         }
         if !ended.model.is_empty() {
             self.of_model(ended);
@@ -453,7 +464,9 @@ impl Metrics {
     pub fn text(&self, now: &Readings) -> String {
         let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.in_flight.set(whole(now.in_flight));
-        self.queued.set(whole(now.queued));
+        for (queue, count) in now.queued {
+            self.queued.get_or_create(&QueueLabel { queue }).set(whole(count));
+        }
         self.limit.set(whole(now.limit));
         self.connections.set(whole(now.connections));
         self.tasks.set(whole(now.tasks));

@@ -44,7 +44,7 @@ pub struct Finished {
     pub finish_reason: Option<&'static str>,
     /// Milliseconds from its head to its end.
     pub response_time_ms: u64,
-    /// Milliseconds in the queue.
+    /// Milliseconds in queues: for a place of the model's, for a slot, for a token.
     pub queue_time_ms: Option<u64>,
     /// Milliseconds until the model's first token.
     pub time_to_first_token_ms: Option<u64>,

@@ -12,6 +12,7 @@ use crate::recent::Finished;
 use crate::sink::LogSink;
 use crate::spans::{self, InSpans, Tracer};
 use crate::tries::{Noted, Traced, Tries};
+use crate::waits::Queue;
 
 /// nginx's number for a client that went away before its answer was complete.
 pub(crate) const HUNG_UP: u16 = 499;
@@ -204,12 +205,7 @@ impl RequestRecord {
         self.manner = Some((dialect, think_mode));
     }
 
-    /// How long it waited for a slot.
-    pub fn queued(&mut self, waited: Duration) {
-        self.tries.lock().queued = Some(waited);
-    }
-
-    /// Where to note each time that the upstream is asked.
+    /// Where to note each time that the upstream is asked, and each wait.
     pub fn tries(&self) -> Tries {
         self.tries.clone()
     }
@@ -301,7 +297,7 @@ impl RequestRecord {
             think_mode: manner.map(|(_, mode)| mode),
             finish_reason: self.finish_reason,
             response_time_ms: millis(end.took),
-            queue_time_ms: noted.queued.map(millis),
+            queue_time_ms: noted.queued().map(millis),
             time_to_first_token_ms: first_token.map(millis),
             retry_count: noted.retries(),
             prompt_tokens: self.usage.map(|(prompt, _)| prompt),
@@ -375,7 +371,7 @@ impl RequestRecord {
             key_name: self.asker.key_name.as_deref(),
             dialect: self.manner.map(|(dialect, _)| dialect),
             think_mode: self.manner.map(|(_, mode)| mode),
-            queue_time_ms: noted.queued.map(millis),
+            queue_time_ms: noted.queued().map(millis),
             time_to_first_token_ms: self.first_token(noted).map(millis),
             time_to_first_byte_ms: self.to_first_byte(end).map(millis),
             attempts: noted.lines(),
@@ -408,7 +404,7 @@ impl RequestRecord {
             failure: end.kind,
             is_error: end.is_error() && end.owner != Owner::Client,
             took: end.took,
-            queued: noted.queued,
+            queued: noted.queued(),
             dialect: self.manner.map(|(dialect, _)| dialect),
             asked: spans::Asked {
                 model: self.model.as_deref(),
@@ -481,6 +477,8 @@ impl Drop for RequestRecord {
             self.counters.ended(end.took, end.is_error());
             self.counters.recent().add(self.finished(&end, &noted));
         }
+        let now = Instant::now();
+        self.metrics().odd_events(noted.unknown_events, 0);
         self.metrics().ended(&Ended {
             chat: self.counted,
             route: self.route,
@@ -492,7 +490,7 @@ impl Drop for RequestRecord {
             took: end.took,
             first_token: self.first_token(&noted),
             first_byte: self.first_byte,
-            queued: noted.queued,
+            waits: Queue::ALL.map(|queue| (queue, noted.waits.of(queue, now))),
             tries: noted.kept.iter().map(|ended| ended.of.clone()).collect(),
             usage: self.usage,
         });

@@ -7,6 +7,7 @@ use opentelemetry::trace::SpanId;
 use serde::Serialize;
 
 use crate::spans::{Place, Tracer, new_span};
+use crate::waits::{Queue, Waits};
 
 /// How many are kept; beyond, they are only counted.
 const MAX_KEPT: usize = 32;
@@ -63,8 +64,10 @@ pub(crate) struct Noted {
     /// All of them.
     pub(crate) count: u32,
     pub(crate) kept: Vec<Ended>,
-    /// How long the request waited for a slot.
-    pub(crate) queued: Option<Duration>,
+    /// How long the request waited in queues.
+    pub(crate) waits: Waits,
+    /// Events of unknown shape that came to nothing.
+    pub(crate) unknown_events: u64,
     /// How long the request's body took to come.
     body: Option<Duration>,
     /// Since when the upstream is asked.
@@ -95,6 +98,27 @@ impl Tries {
         tracer.for_upstream(place, span)
     }
 
+    /// The request waits from now on, until what is answered is dropped.
+    pub fn wait(&self, queue: Queue) -> Waiting {
+        self.waits(queue);
+        Waiting { tries: self.clone() }
+    }
+
+    /// The request waits from now on.
+    pub fn waits(&self, queue: Queue) {
+        self.lock().waits.begin(queue, Instant::now());
+    }
+
+    /// It waits no more.
+    pub fn waited(&self) {
+        self.lock().waits.end(Instant::now());
+    }
+
+    /// So many events of unknown shape came to nothing: no answer was made of what they came with.
+    pub fn unknown_events(&self, count: u64) {
+        self.lock().unknown_events += count;
+    }
+
     /// The request's body is there; it took so long to come.
     pub fn body(&self, took: Duration) {
         self.lock().body = Some(took);
@@ -111,18 +135,20 @@ impl Tries {
     }
 
     /// The value of a header `Server-Timing` for the request that came at `began`: how long its body
-    /// took to come, how long it waited for a slot and for the upstream's first event (all tries and
+    /// took to come, how long it waited in queues and for the upstream's first event (all tries and
     /// the pauses between them), how long the rest of an answer in one piece took, and what is left
     /// for the gateway; in milliseconds.
     pub fn server_timing(&self, began: Instant) -> String {
         let noted = self.lock();
         let now = Instant::now();
         let first = noted.answered().unwrap_or(now);
-        let upstream = noted.asked.map(|asked| first.saturating_duration_since(asked));
+        let for_token = noted.waits.of(Queue::Token, now).unwrap_or_default();
+        let asked = noted.asked.map(|asked| first.saturating_duration_since(asked));
+        let upstream = asked.map(|asked| asked.saturating_sub(for_token));
         let answer = noted.gathered.map(|at| at.saturating_duration_since(first));
         let others = [
             ("body", noted.body),
-            ("queue", noted.queued),
+            ("queue", noted.waits.sum(now)),
             ("upstream", upstream),
             ("answer", answer),
         ];
@@ -150,7 +176,32 @@ impl Tries {
     }
 }
 
+/// A wait in a queue. Dropping it is its end, however that comes.
+#[derive(Debug)]
+#[must_use = "a dropped wait is over"]
+pub struct Waiting {
+    tries: Tries,
+}
+
+impl Waiting {
+    /// It was turned away at once: that was no wait.
+    pub fn forget(self) {
+        self.tries.lock().waits.forget();
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.tries.waited();
+    }
+}
+
 impl Noted {
+    /// How long it has waited in queues.
+    pub(crate) fn queued(&self) -> Option<Duration> {
+        self.waits.sum(Instant::now())
+    }
+
     /// How many came after the first.
     pub(crate) fn retries(&self) -> u32 {
         self.count.saturating_sub(1)

@@ -1,6 +1,7 @@
 //! One attempt: a token, a request, and the wait for the first event.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use ::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use ::http::{Method, Request, Response, Uri};
@@ -61,12 +62,14 @@ impl From<Error> for FailedAttempt {
 }
 
 impl Attempts {
-    /// Asks once. Dropping the future closes the connection.
+    /// Asks once. Dropping the future closes the connection. `unknown` counts events of unknown shape
+    /// that nobody gets.
     pub(crate) async fn ask(
         &self,
         chat: &Chat,
         source: &Source,
         sent: &mut SentAhead,
+        unknown: &AtomicU64,
     ) -> Result<EventStream, FailedAttempt> {
         let (token, guest) = match source {
             Source::Given(token) => (token.clone(), false),
@@ -75,7 +78,7 @@ impl Attempts {
         let generation = token.generation();
         let asked = async {
             self.send_ahead(chat, &token, guest, sent).await?;
-            self.ask_as(&token, chat, sent).await
+            self.ask_as(&token, chat, sent, unknown).await
         };
         asked.await.map_err(|error| FailedAttempt { error, generation })
     }
@@ -85,6 +88,7 @@ impl Attempts {
         token: &Token,
         chat: &Chat,
         sent: &SentAhead,
+        unknown: &AtomicU64,
     ) -> Result<EventStream, Error> {
         let mut outgoing = dialect::request(&self.endpoint, chat, &sent.files)?;
         if let Some(trace) = &sent.trace {
@@ -93,7 +97,7 @@ impl Attempts {
         let answer = self.post(&self.endpoint.chat, outgoing, token).await?;
         let token = Some(token.clone());
         let reader = answer::open(answer, self.endpoint.dialect, self.max_event, token).await?;
-        EventStream::begin(reader, &self.timeouts).await
+        EventStream::begin(reader, &self.timeouts, unknown).await
     }
 
     /// Sends what has to be there before the chat. Files belong to a token: with another, they are

@@ -18,7 +18,7 @@ use crate::events::EventStream;
 use crate::guest::Guests;
 use crate::headers;
 use crate::http::Http;
-use crate::observer::{Observer, Watched};
+use crate::observer::{Observer, Waiting, Watched};
 use crate::pool::{Again, Pool, Source, TokenStatus};
 use crate::retry::RetryPolicy;
 use crate::settings::{Settings, SettingsError};
@@ -132,6 +132,11 @@ impl Client {
         self.inner.pool.is_of_use()
     }
 
+    /// How many chats wait for a token.
+    pub fn waiting(&self) -> usize {
+        self.inner.pool.waiting()
+    }
+
     /// Whether the upstream is asked at all, or left alone after failures in a row.
     pub fn breaker(&self) -> BreakerState {
         self.inner.breaker.status()
@@ -173,10 +178,12 @@ impl Client {
         let mut count = Count::default();
         let (mut last, mut sent) = (None, SentAhead::default());
         loop {
+            let waiting = Waiting::new(observer);
             let lease = match pool.take(&chat.model, deadline).await {
                 Ok(lease) => lease,
                 Err(error) => return Err(count.failed(last.unwrap_or(error))),
             };
+            drop(waiting);
             let pass = match breaker.pass() {
                 Ok(pass) => pass,
                 Err(error) => return Err(count.failed(last.unwrap_or(error))),
@@ -184,8 +191,11 @@ impl Client {
             count.attempts += 1;
             sent.trace(observer.begins(count.attempts));
             let watched = Watched::new(observer, count.attempts, lease.position());
-            let failed = match timeout_at(deadline, upstream.ask(chat, lease.source(), &mut sent))
-                .await
+            let failed = match timeout_at(
+                deadline,
+                upstream.ask(chat, lease.source(), &mut sent, &watched.unknown),
+            )
+            .await
             {
                 Ok(Ok(events)) => {
                     watched.answered();

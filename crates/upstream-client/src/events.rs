@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use futures::Stream;
@@ -34,17 +35,23 @@ pub struct EventStream {
 }
 
 impl EventStream {
-    /// Waits for the first event that counts.
+    /// Waits for the first event that counts. `unknown` counts the events of unknown shape before it
+    /// that the stream does not hand on.
     ///
     /// # Errors
     /// Whatever comes instead of it. The caller bounds the time.
-    pub(crate) async fn begin(mut reader: Reader, timeouts: &Timeouts) -> Result<Self, Error> {
+    pub(crate) async fn begin(
+        mut reader: Reader,
+        timeouts: &Timeouts,
+        unknown: &AtomicU64,
+    ) -> Result<Self, Error> {
         let mut early = VecDeque::new();
         let mut begun = false;
         poll_fn(|cx| {
             loop {
                 let read = reader.poll(cx, &mut |event| {
                     begun |= is_begin(&event);
+                    unknown.fetch_add(u64::from(is_unknown(&event)), Relaxed);
                     if early.len() >= MAX_EARLY && !begun {
                         early.pop_front();
                     }
@@ -60,6 +67,8 @@ impl EventStream {
             }
         })
         .await?;
+        let handed_on = early.iter().filter(|event| is_unknown(event)).count();
+        unknown.fetch_sub(handed_on as u64, Relaxed);
         let clocks = Clocks::start(timeouts.idle, timeouts.lifetime);
         Ok(Self { early, reader, clocks, lease: None, over: false })
     }
@@ -130,6 +139,10 @@ impl EventStream {
         self.reader.close();
         Poll::Ready(Some(Err(error)))
     }
+}
+
+fn is_unknown(event: &Event<'_>) -> bool {
+    matches!(event, Event::Unknown(_))
 }
 
 /// The same events one by one, copied.

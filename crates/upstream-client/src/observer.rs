@@ -1,5 +1,6 @@
 //! Who watches a chat's attempts, as they begin and as they end.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -8,6 +9,12 @@ use crate::error::Error;
 
 /// Watches the attempts of one chat. Called between attempts: it must not block.
 pub trait Observer: Send + Sync {
+    /// A token is waited for from now on: the turn with one, or the end of its rest.
+    fn waits(&self) {}
+
+    /// That wait is over: with a token, without one, or since its caller went away.
+    fn waited(&self) {}
+
     /// An attempt begins. The answer is the value of the header `traceparent` that its requests
     /// carry, or None for no such header.
     ///
@@ -38,6 +45,9 @@ pub struct Attempt {
     pub took: Duration,
     /// What came of it.
     pub outcome: Outcome,
+    /// How many events of a shape that is not known came to nothing: all of an attempt without an
+    /// answer. Those that an answer begins with are in its stream.
+    pub unknown_events: u64,
 }
 
 /// What came of an attempt.
@@ -63,11 +73,30 @@ pub(crate) struct Watched<'a> {
     token: usize,
     began: Instant,
     outcome: Outcome,
+    /// Events of unknown shape that nobody gets.
+    pub(crate) unknown: AtomicU64,
+}
+
+/// A wait for a token. Dropping it is its end.
+pub(crate) struct Waiting<'a>(&'a dyn Observer);
+
+impl<'a> Waiting<'a> {
+    pub(crate) fn new(observer: &'a dyn Observer) -> Self {
+        observer.waits();
+        Self(observer)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waited();
+    }
 }
 
 impl<'a> Watched<'a> {
     pub(crate) fn new(observer: &'a dyn Observer, number: u32, token: usize) -> Self {
-        Self { observer, number, token, began: Instant::now(), outcome: Outcome::GivenUp }
+        let (began, outcome) = (Instant::now(), Outcome::GivenUp);
+        Self { observer, number, token, began, outcome, unknown: AtomicU64::new(0) }
     }
 
     pub(crate) fn answered(mut self) {
@@ -82,7 +111,7 @@ impl<'a> Watched<'a> {
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
         let Self { number, token, outcome, .. } = *self;
-        let took = self.began.elapsed();
-        self.observer.ended(&Attempt { number, token, took, outcome });
+        let (took, unknown_events) = (self.began.elapsed(), *self.unknown.get_mut());
+        self.observer.ended(&Attempt { number, token, took, outcome, unknown_events });
     }
 }

@@ -51,7 +51,7 @@ impl Numbers {
             counters.recent().totals();
         Self(
             app.in_flight(),
-            app.admission.queued(),
+            app.queued(),
             app.memory.resident(),
             counters.total_requests(),
             [failed_by_client, failed_by_gateway, failed_by_upstream],

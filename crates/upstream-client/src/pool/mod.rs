@@ -84,6 +84,11 @@ impl Pool {
         }
     }
 
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.shared.lock().queues.len()
+    }
+
     /// How long until some token is no longer at rest.
     pub(crate) fn rest(&self) -> Duration {
         let now = Instant::now();

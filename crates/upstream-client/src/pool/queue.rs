@@ -21,6 +21,11 @@ impl Queues {
         self.lines.get(model).is_some_and(|line| line.front() == Some(&number))
     }
 
+    /// How many wait in all lines.
+    pub(crate) fn len(&self) -> usize {
+        self.lines.values().map(VecDeque::len).sum()
+    }
+
     pub(crate) fn leave(&mut self, model: &str, number: u64) {
         let Some(line) = self.lines.get_mut(model) else { return };
         if let Ok(at) = line.binary_search(&number) {
@@ -41,11 +46,12 @@ mod tests {
         let mut queues = Queues::default();
         let (first, second, other) = (queues.join("a"), queues.join("a"), queues.join("b"));
         assert!(queues.is_first("a", first) && queues.is_first("b", other));
+        assert_eq!(queues.len(), 3);
         assert!(!queues.is_first("a", second) && !queues.is_first("b", second));
         queues.leave("a", first);
         assert!(queues.is_first("a", second));
         queues.leave("a", second);
         queues.leave("b", other);
-        assert!(queues.lines.is_empty());
+        assert!(queues.lines.is_empty() && queues.len() == 0);
     }
 }
