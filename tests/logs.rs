@@ -117,6 +117,18 @@ async fn messages_and_answers_that_are_logged_are_bounded() {
 }
 
 #[tokio::test]
+async fn what_a_client_makes_up_is_cut() {
+    let gateway = Gateway::start(Dialect::ZaiWeb, fine()).await;
+    let long = "X".repeat(8000);
+    let headers = [("user-agent", long.as_str())];
+    gateway.send(&long, &format!("/{long}"), &headers, b"").await.text().await;
+    gateway.lines("response", 1).await;
+    for line in gateway.log.lines() {
+        assert!(line.len() < 1000, "{line}");
+    }
+}
+
+#[tokio::test]
 async fn however_a_request_ends_it_has_one_response_line() {
     let text = r#"{"type":"chat:completion","data":{"delta_content":"x","phase":"answer"}}"#;
     let begun = || Script::events([text]);

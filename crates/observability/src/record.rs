@@ -17,6 +17,9 @@ use crate::waits::Queue;
 /// nginx's number for a client that went away before its answer was complete.
 pub(crate) const HUNG_UP: u16 = 499;
 
+/// A client may call a method what it likes; the longest that is registered has 17 characters.
+const MAX_METHOD: usize = 32;
+
 /// Of so many parts of a stream, one has its time taken.
 const TIMED: u64 = 16;
 
@@ -114,7 +117,7 @@ impl RequestRecord {
             quiet: false,
             counters,
             id,
-            method: method.to_owned(),
+            method: method.chars().take(MAX_METHOD).collect(),
             endpoint: endpoint.to_owned(),
             client_ip,
             began: Instant::now(),

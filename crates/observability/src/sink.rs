@@ -12,10 +12,12 @@ use serde::Serialize;
 use crate::line::now;
 use crate::pretty::{LogFormat, pretty};
 
-/// What may wait to be written, in bytes.
+/// What may be held until it is written, in bytes.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
-/// What may wait to be written, in lines.
+/// What may be held until it is written, in lines.
 const MAX_LINES: usize = 16 * 1024;
+/// What is written at once, in bytes: the form in which it is written is held besides.
+const AT_ONCE: usize = 64 * 1024;
 /// How long lines are gathered before they are written: waking the writer costs more than a line.
 const GATHER: Duration = Duration::from_millis(5);
 /// How long the end of the process waits for its last lines.
@@ -39,7 +41,8 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     lines: VecDeque<String>,
-    bytes: usize,
+    /// All that is held: the lines, and what is being written.
+    held: Held,
     /// Dropped, and not yet told of.
     untold: u64,
     dropped: u64,
@@ -47,6 +50,50 @@ struct Queue {
     idle: bool,
     closed: bool,
     finished: bool,
+}
+
+/// How much is held.
+#[derive(Debug, Clone, Copy, Default)]
+struct Held {
+    bytes: usize,
+    lines: usize,
+}
+
+/// What a line costs, in bytes: all that was allocated for it.
+fn cost(line: &String) -> usize {
+    line.capacity() + size_of::<String>()
+}
+
+impl Queue {
+    /// The next lines to write, and the word of those that were dropped. They count as held until
+    /// they are written.
+    fn take(&mut self) -> (Vec<String>, Held) {
+        let (mut lines, mut taken) = (Vec::new(), Held::default());
+        while taken.bytes < AT_ONCE
+            && let Some(line) = self.lines.pop_front()
+        {
+            taken = Held { bytes: taken.bytes + cost(&line), lines: taken.lines + 1 };
+            lines.push(line);
+        }
+        let untold = std::mem::take(&mut self.untold);
+        if untold > 0 {
+            lines.push(dropped_line(untold));
+        }
+        (lines, taken)
+    }
+
+    fn settle(&mut self, taken: Held, written: bool) {
+        self.held.bytes -= taken.bytes;
+        self.held.lines -= taken.lines;
+        if !written {
+            self.dropped += taken.lines as u64;
+        }
+    }
+
+    /// Whether it is better to wait for more.
+    fn is_short(&self) -> bool {
+        !self.closed && self.held.bytes < AT_ONCE
+    }
 }
 
 /// Keeps the writer. Dropping it writes what is queued, for a second at most.
@@ -98,12 +145,13 @@ impl LogSink {
 
     fn push(&self, line: String) {
         let mut queue = self.shared.lock();
-        if queue.bytes + line.len() > MAX_BYTES || queue.lines.len() >= MAX_LINES {
+        if queue.held.bytes + cost(&line) > MAX_BYTES || queue.held.lines >= MAX_LINES {
             queue.dropped += 1;
             queue.untold += 1;
             return;
         }
-        queue.bytes += line.len();
+        queue.held.bytes += cost(&line);
+        queue.held.lines += 1;
         queue.lines.push_back(line);
         let idle = std::mem::take(&mut queue.idle);
         drop(queue);
@@ -150,36 +198,32 @@ impl Drop for LogGuard {
 /// Writes until the sink is closed and empty. What cannot be written counts as dropped.
 fn write_all(shared: &Shared, mut writer: impl Write, format: LogFormat) {
     let mut batch = Vec::new();
-    loop {
-        let mut lines;
-        {
-            let mut queue = shared.lock();
-            while queue.lines.is_empty() && queue.untold == 0 && !queue.closed {
-                queue.idle = true;
-                queue = shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            }
-            if queue.lines.is_empty() && queue.untold == 0 {
-                queue.finished = true;
-                shared.done.notify_all();
-                return;
-            }
-            lines = std::mem::take(&mut queue.lines);
-            queue.bytes = 0;
-            let untold = std::mem::take(&mut queue.untold);
-            if untold > 0 {
-                lines.push_back(dropped_line(untold));
-            }
+    while let Some((lines, taken)) = next(shared) {
+        for line in lines {
+            append(&mut batch, &line, format);
         }
+        let written = writer.write_all(&batch).and_then(|()| writer.flush()).is_ok();
         batch.clear();
-        for line in &lines {
-            append(&mut batch, line, format);
-        }
-        if writer.write_all(&batch).and_then(|()| writer.flush()).is_err() {
-            shared.lock().dropped += lines.len() as u64;
-        }
-        let open = |queue: &mut Queue| !queue.closed;
-        drop(shared.work.wait_timeout_while(shared.lock(), GATHER, open));
+        batch.shrink_to(AT_ONCE);
+        let mut queue = shared.lock();
+        queue.settle(taken, written);
+        drop(shared.work.wait_timeout_while(queue, GATHER, |queue| queue.is_short()));
     }
+}
+
+/// Waits for lines; None after the last.
+fn next(shared: &Shared) -> Option<(Vec<String>, Held)> {
+    let mut queue = shared.lock();
+    while queue.lines.is_empty() && queue.untold == 0 {
+        if queue.closed {
+            queue.finished = true;
+            shared.done.notify_all();
+            return None;
+        }
+        queue.idle = true;
+        queue = shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+    }
+    Some(queue.take())
 }
 
 /// Adds a line in its form. Done by the writing thread: nobody waits for it.
@@ -335,6 +379,57 @@ mod tests {
             lines.iter().filter(|line| !line.contains("count")).count() as u64 + dropped,
             3 * MAX_LINES as u64
         );
+    }
+
+    /// Says when it is asked to write, and writes when it is told to.
+    struct Stepped {
+        asked: mpsc::Sender<()>,
+        go_on: mpsc::Receiver<()>,
+        written: MemoryLog,
+    }
+
+    impl Write for Stepped {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.asked.send(());
+            let _ = self.go_on.recv();
+            self.written.write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Offers lines until one is dropped; gives the bytes of those that were taken.
+    fn fill(sink: &LogSink) -> usize {
+        let (line, before) = ("x".repeat(32 * 1024), sink.dropped());
+        let taken = (0..).take_while(|_| {
+            sink.line(&line);
+            sink.dropped() == before
+        });
+        taken.count() * line.len()
+    }
+
+    #[test]
+    fn what_is_being_written_counts_until_it_is_written() {
+        let ((asked, asks), (goes_on, go_on)) = (mpsc::channel(), mpsc::channel());
+        let written = MemoryLog::default();
+        let stepped = Stepped { asked, go_on, written: written.clone() };
+        let (sink, guard) = LogSink::to(stepped, LogFormat::Json);
+        sink.line(&"first");
+        asks.recv().unwrap();
+        let mut taken = fill(&sink);
+        let taken_at_first = taken;
+        // Half of what is allocated for such a line is empty, and counts.
+        assert!(taken > MAX_BYTES / 3, "{taken}");
+        for _ in 0..3 {
+            goes_on.send(()).unwrap();
+            asks.recv().unwrap();
+            taken += fill(&sink);
+            let held = taken - written.lines().iter().map(String::len).sum::<usize>();
+            assert!(held <= taken_at_first, "{held}");
+        }
+        drop((goes_on, asks));
+        drop(guard);
     }
 
     #[test]
