@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 use z2api_tests::{Gateway, KEY, PATIENCE};
@@ -238,6 +238,26 @@ async fn no_label_is_of_a_clients_making() {
 }
 
 #[tokio::test]
+async fn the_process_and_the_program_are_told_by_the_names_that_all_use() {
+    let gateway = Gateway::with(Dialect::OpenAi, fine(), &[("MAX_CLIENT_CONNECTIONS", "77")]).await;
+    let scrape = scrape(&gateway).await;
+    check(&scrape, &[("z2api_connections_limit", 77.0)]);
+    let built = format!("z2api_build_info{{version=\"{}\",revision=\"", env!("CARGO_PKG_VERSION"));
+    assert!(scrape.contains(&built), "{scrape}");
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let of = |name: &str| value(&scrape, name).unwrap_or_else(|| panic!("{name} in {scrape}"));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let age = now - of("process_start_time_seconds");
+    assert!((-5.0..86_400.0).contains(&age), "{age}");
+    assert!(of("process_cpu_seconds_total") >= 0.0);
+    assert!((3.0..=of("process_max_fds")).contains(&of("process_open_fds")), "{scrape}");
+    let (resident, all) = (of("process_resident_memory_bytes"), of("process_virtual_memory_bytes"));
+    assert!(100_000.0 < resident && resident <= all, "{scrape}");
+}
+
+#[tokio::test]
 async fn the_scrape_passes_promtools_check() {
     let gateway = Gateway::start(Dialect::OpenAi, fails_first(1, down(), fine())).await;
     gateway.chat("GLM-4.5", json!({"stream": true})).await.events().await;
@@ -322,7 +342,7 @@ async fn each_answer_tells_where_its_time_went() {
 /// The names of metrics in a text, without what Prometheus appends.
 fn names(text: &str) -> std::collections::BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    let metrics = words.filter(|word| word.starts_with("z2api_"));
+    let metrics = words.filter(|word| word.starts_with("z2api_") || word.starts_with("process_"));
     let ends = ["_total", "_bucket", "_count", "_sum"];
     let base = |name: &str| {
         let end = ends.iter().find_map(|end| name.strip_suffix(end));
@@ -334,8 +354,13 @@ fn names(text: &str) -> std::collections::BTreeSet<String> {
 /// Whether the gateway has a metric. A scrape has only those that have been used, so the place where
 /// all are registered is looked at.
 fn is_registered(name: &str) -> bool {
-    let source = include_str!("../crates/observability/src/metrics.rs");
-    let name = name.strip_prefix("z2api_").unwrap_or(name);
+    let (source, name) = match name.strip_prefix("process_") {
+        Some(name) => (include_str!("../crates/observability/src/process.rs"), name),
+        None => (
+            include_str!("../crates/observability/src/metrics.rs"),
+            name.strip_prefix("z2api_").unwrap_or(name),
+        ),
+    };
     let bare = name.strip_suffix("_seconds").or(name.strip_suffix("_bytes")).unwrap_or(name);
     source.contains(&format!("\"{bare}\","))
 }

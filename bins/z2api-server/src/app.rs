@@ -94,12 +94,14 @@ impl App {
         let tracer = tracer.map_err(BuildError::Traces)?;
         let admin_apart = config.admin_listen.is_some();
         let live = Live::new(config, None)?;
+        let counters = Arc::new(Counters::default());
+        counters.metrics().built(env!("CARGO_PKG_VERSION"), env!("Z2API_COMMIT"));
         Ok(Arc::new(Self {
             admission,
             memory: Memory::new(memory, live.limits.memory),
             responses,
             live: ArcSwap::from_pointee(live),
-            counters: Arc::new(Counters::default()),
+            counters,
             log,
             log_filter,
             tracer,
@@ -178,6 +180,7 @@ impl App {
             queued: Queue::ALL.map(|queue| (queue, self.queued_for(queue))),
             limit: self.admission.limit(),
             connections: self.connections(),
+            connections_limit: self.caps().all,
             tasks: self.tasks(),
             memory: self.memory.resident(),
             memory_limit: live.limits.memory,

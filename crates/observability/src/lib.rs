@@ -10,6 +10,8 @@ mod mask;
 mod memory;
 mod metrics;
 mod pretty;
+#[cfg(target_os = "linux")]
+mod process;
 mod recent;
 mod record;
 mod sink;

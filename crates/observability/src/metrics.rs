@@ -106,6 +106,12 @@ struct KeyLabels {
     status: u16,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
+    revision: &'static str,
+}
+
 /// What is known of a request at its end.
 #[derive(Debug, Clone)]
 pub struct Ended {
@@ -148,6 +154,8 @@ pub struct Readings {
     pub limit: usize,
     /// Open client connections.
     pub connections: usize,
+    /// How many of them there may be.
+    pub connections_limit: usize,
     /// Tasks of the runtimes.
     pub tasks: usize,
     /// Resident memory, in bytes.
@@ -177,6 +185,7 @@ pub struct Readings {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    built: Family<BuildLabels, Gauge>,
     requests: Family<RequestLabels, Counter>,
     by_key: Family<KeyLabels, Counter>,
     durations: Family<ModelLabel, Histogram, fn() -> Histogram>,
@@ -200,6 +209,7 @@ pub struct Metrics {
     queued: Family<QueueLabel, Gauge>,
     limit: Gauge,
     connections: Gauge,
+    connections_limit: Gauge,
     tasks: Gauge,
     dropped: Family<KindLabel, Counter>,
     memory: Gauge<u64, AtomicU64>,
@@ -231,7 +241,8 @@ fn seconds_a_token() -> Histogram {
 impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
-            registry: Registry::with_prefix("z2api"),
+            registry: Registry::default(),
+            built: Family::default(),
             requests: Family::default(),
             by_key: Family::default(),
             durations: Family::new_with_constructor(seconds),
@@ -255,6 +266,7 @@ impl Default for Metrics {
             queued: Family::default(),
             limit: Gauge::default(),
             connections: Gauge::default(),
+            connections_limit: Gauge::default(),
             tasks: Gauge::default(),
             dropped: Family::default(),
             memory: Gauge::default(),
@@ -276,7 +288,13 @@ impl Default for Metrics {
 
 impl Metrics {
     fn register(&mut self) {
-        let Self { registry: all, .. } = self;
+        #[cfg(target_os = "linux")]
+        self.registry
+            .sub_registry_with_prefix("process")
+            .register_collector(Box::new(crate::process::ProcessMetrics::new()));
+        let all = self.registry.sub_registry_with_prefix("z2api");
+        let help = "Which program it is, by its labels; always 1";
+        all.register("build_info", help, self.built.clone());
         all.register("requests", "Requests that have ended", self.requests.clone());
         let help = "Chat requests that have ended, by the name of their key";
         all.register("key_requests", help, self.by_key.clone());
@@ -332,6 +350,8 @@ impl Metrics {
         all.register("requests_queued", help, self.queued.clone());
         all.register("requests_limit", "Slots for chat requests", self.limit.clone());
         all.register("connections", "Open client connections", self.connections.clone());
+        let help = "Client connections beyond which no more are served";
+        all.register("connections_limit", help, self.connections_limit.clone());
         all.register("tasks", "Tasks of the gateway, one for a connection", self.tasks.clone());
         let help = "Client connections that the gateway dropped or refused, by kind";
         all.register("connections_dropped", help, self.dropped.clone());
@@ -355,6 +375,11 @@ impl Metrics {
         let help = "Whether memory stands on a rung of its ladder";
         all.register("memory_state", help, self.memory_state.clone());
         all.register("ready", "Whether new work may come", self.ready.clone());
+    }
+
+    /// The program is of this version, and made of this revision of its sources.
+    pub fn built(&self, version: &'static str, revision: &'static str) {
+        self.built.get_or_create(&BuildLabels { version, revision }).set(1);
     }
 
     /// A request has ended.
@@ -469,6 +494,7 @@ impl Metrics {
         }
         self.limit.set(whole(now.limit));
         self.connections.set(whole(now.connections));
+        self.connections_limit.set(whole(now.connections_limit));
         self.tasks.set(whole(now.tasks));
         self.memory.set(now.memory);
         self.memory_limit.set(now.memory_limit);
