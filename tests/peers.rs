@@ -218,6 +218,12 @@ async fn a_reader_that_is_stuck_is_let_go_and_the_slot_comes_back() {
         () = drip => gateway.until(|gateway| gateway.in_flight() == 0).await,
     }
     assert!(gateway.sim.until(|sim| sim.open_streams() == 0, PATIENCE).await);
+    for line in gateway.lines("response", 2).await {
+        assert_eq!(
+            (&line["status_code"], &line["error_kind"]),
+            (&json!(499), &json!("client_stalled"))
+        );
+    }
     assert_eq!(gateway.chat("GLM-4.5", json!({"model": "none"})).await.status, 404, "others go on");
 }
 
@@ -229,6 +235,8 @@ async fn a_slot_is_not_held_for_ever_by_a_client_that_does_not_read() {
     never.send(chat_request(true, "")).await;
     assert!(gateway.sim.until(|sim| sim.open_streams() == 1, PATIENCE).await);
     gateway.until(|gateway| gateway.in_flight() == 0).await;
+    let line = gateway.lines("response", 1).await.remove(0);
+    assert_eq!(line["error_kind"], "max_connection_time", "it was the gateway's doing: {line}");
     let text = gateway.get("/metrics").await.text().await;
     let line = "z2api_connections_dropped_total{kind=\"held_too_long\"} 1";
     assert!(text.lines().any(|known| known == line), "{text}");

@@ -12,6 +12,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -279,6 +280,11 @@ async fn a_stream_of_many_that_is_not_read_is_let_go_of() {
     };
     timeout(PATIENCE, until_one_is_left).await.expect("the slot of the one that is not read");
     assert_eq!(gateway.in_flight(), 1);
+    let line = gateway.lines("response", 1).await.remove(0);
+    assert_eq!(
+        (&line["status_code"], &line["error_kind"]),
+        (&json!(499), &json!("client_stalled"))
+    );
     assert!(gateway.sim.until(|sim| sim.open_streams() == 1, PATIENCE).await);
     read.frame().await.expect("a frame").expect("a stream that still goes on");
     let rest = timeout(PATIENCE, unread.into_body().collect()).await.expect("an end");

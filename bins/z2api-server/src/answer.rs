@@ -19,8 +19,9 @@ use z2api_stream_transform::{Encoder, Progress, Transform, TransformError};
 use z2api_upstream_client::{EventStream, Failed, Started};
 
 use crate::app::App;
-use crate::body::Frames;
+use crate::body::{Frames, note_drop};
 use crate::chat::{note_counts, note_end};
+use crate::connection::Why;
 use crate::error::ApiError;
 use crate::live::Live;
 use crate::slot::Slot;
@@ -215,6 +216,12 @@ impl<E> Drop for Answer<E> {
 impl<E: Encoder + Send> Frames for Answer<E> {
     fn is_over(&self) -> bool {
         matches!(self.upstream, Upstream::Over) && self.encoder.is_empty()
+    }
+
+    fn dropped(&mut self, why: Why) {
+        if let Some(record) = &mut self.record {
+            note_drop(record, why);
+        }
     }
 
     /// Whatever broke may have been half-way through a chunk: what has not gone out does not. The

@@ -10,8 +10,10 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body::{Frame, SizeHint};
 use serde::Serialize;
-use z2api_observability::RequestRecord;
+use z2api_observability::{Lost, RequestRecord};
 
+use crate::connection::Why;
+use crate::error::ApiError;
 use crate::slot::Slot;
 
 /// What the service answers.
@@ -51,6 +53,11 @@ pub(crate) trait Frames: Debug + Send {
     /// The next bytes, or None after the last.
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
 
+    /// Its connection is dropped before its end.
+    fn dropped(&mut self, why: Why) {
+        let _ = why;
+    }
+
     /// A panic came out of [`Frames::poll_bytes`]. What follows tells so, and ends.
     fn broke(&mut self);
 
@@ -76,6 +83,29 @@ impl Body {
     /// returned when the body is dropped.
     pub(crate) fn last(bytes: impl Into<Bytes>, record: Box<RequestRecord>, slot: Slot) -> Self {
         Self::Whole(Whole { bytes: bytes.into(), record: Some(record), _slot: Some(slot) })
+    }
+}
+
+impl Body {
+    /// Its connection is dropped before its end: what its record says then.
+    pub(crate) fn dropped(&mut self, why: Why) {
+        match self {
+            Self::Stream(frames) => frames.dropped(why),
+            Self::Whole(Whole { record: Some(record), .. }) => note_drop(record, why),
+            Self::Whole(_) => {}
+        }
+    }
+}
+
+/// What the end of its connection is to a request that was not over.
+pub(crate) fn note_drop(record: &mut RequestRecord, why: Why) {
+    match why {
+        Why::Stalled => record.lost(Lost::Stalled),
+        // It has said so itself, if anybody read it.
+        Why::Held => record.fail_first(ApiError::held_too_long().failure()),
+        Why::HungUp | Why::Silent | Why::SlowHead | Why::Idle | Why::Old => {
+            record.lost(Lost::HungUp);
+        }
     }
 }
 

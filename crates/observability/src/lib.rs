@@ -28,7 +28,7 @@ pub use memory::{GroupMemory, MemoryReading, memory_ceiling, memory_reading};
 pub use metrics::{Ended, Metrics, Owner, Readings};
 pub use pretty::LogFormat;
 pub use recent::{Finished, Recent, Totals};
-pub use record::{Asked, Failure, RequestRecord, Said};
+pub use record::{Asked, Failure, Lost, RequestRecord, Said};
 pub use sink::{LogGuard, LogSink, MemoryLog};
 pub use spans::{Headers, TraceSettings, Tracer};
 pub use trace::{LogFilter, check_filter, subscriber};

@@ -23,6 +23,31 @@ const MAX_METHOD: usize = 32;
 /// Of so many parts of a stream, one has its time taken.
 const TIMED: u64 = 16;
 
+/// How a client is lost that had not had all of its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// It went away.
+    HungUp,
+    /// It was let go of, for it did not take its answer.
+    Stalled,
+}
+
+impl Lost {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::HungUp => "client_hung_up",
+            Self::Stalled => "client_stalled",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::HungUp => "the client hung up",
+            Self::Stalled => "the client did not take its answer",
+        }
+    }
+}
+
 /// What is known once a request has been understood.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
@@ -69,7 +94,8 @@ pub struct Failure {
 }
 
 /// The record of one request. It is moved to whatever ends the request, and dropping it writes
-/// the one response line: as whole, as failed, or, if nothing was said, as a client that hung up.
+/// the one response line: as whole, as failed, or otherwise as a client that is lost: that hung up,
+/// if nothing else was said.
 #[derive(Debug)]
 pub struct RequestRecord {
     log: Option<LogSink>,
@@ -97,6 +123,7 @@ pub struct RequestRecord {
     events: u64,
     status: Option<u16>,
     failed: Option<Failure>,
+    lost: Lost,
     answer: Option<Said>,
     whole: bool,
 }
@@ -136,6 +163,7 @@ impl RequestRecord {
             events: 0,
             status: None,
             failed: None,
+            lost: Lost::HungUp,
             answer: None,
             whole: false,
         })
@@ -273,6 +301,16 @@ impl RequestRecord {
     /// The request fails with this status, or, once a status has gone out, within its answer.
     pub fn fail(&mut self, failure: Failure) {
         self.failed = Some(failure);
+    }
+
+    /// As [`RequestRecord::fail`], unless it has failed already: the first failure is the reason.
+    pub fn fail_first(&mut self, failure: Failure) {
+        self.failed.get_or_insert(failure);
+    }
+
+    /// How the client is lost, if the answer does not get to its end.
+    pub fn lost(&mut self, lost: Lost) {
+        self.lost = lost;
     }
 
     /// The answer has gone out to its last byte (an error's answer, too). Closes the record.
@@ -430,11 +468,11 @@ impl RequestRecord {
                 (sent.unwrap_or(failure.status), Some(failure.text.as_str()))
             }
             (None, Some(status), true) => (status, None),
-            (None, _, _) => (HUNG_UP, Some("the client hung up")),
+            (None, _, _) => (HUNG_UP, Some(self.lost.text())),
         };
         let (owner, kind) = match failed {
             Some(failure) => (failure.owner, Some(failure.kind)),
-            None if status == HUNG_UP => (Owner::Client, Some("client_hung_up")),
+            None if status == HUNG_UP => (Owner::Client, Some(self.lost.kind())),
             None => (Owner::None, None),
         };
         let within = failed.is_some() && self.status.is_some();
@@ -601,6 +639,17 @@ mod tests {
         });
         assert_eq!((&lines[1]["status_code"], &lines[1]["level"]), (&499.into(), &"INFO".into()));
         assert_eq!(counters.error_count(), 0);
+    }
+
+    #[test]
+    fn a_client_that_is_let_go_of_is_told_from_one_that_goes() {
+        let (lines, _) = lines(|mut record| {
+            record.counted();
+            record.status(200);
+            record.lost(Lost::Stalled);
+        });
+        assert_eq!((&lines[1]["status_code"], &lines[1]["level"]), (&499.into(), &"INFO".into()));
+        assert_eq!(lines[1]["error_kind"], "client_stalled");
     }
 
     #[test]

@@ -103,6 +103,17 @@ pub(crate) async fn exchange(
     Ok(response.map(|body| Tracked { body: Held::new(body, version, &watch), open }))
 }
 
+/// The record of a request says how its client was lost.
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        let Some(why) = self.open.0.dropped() else { return };
+        match &mut self.body {
+            Held::Alone(body) => body.dropped(why),
+            Held::Shared(shared) => shared.let_go(why),
+        }
+    }
+}
+
 impl Held {
     fn new(body: Body, version: Version, watch: &Watch) -> Self {
         if version < Version::HTTP_2 {

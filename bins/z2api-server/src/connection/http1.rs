@@ -117,8 +117,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Conversation for Http1<I> {
     type Error = Box<dyn Error + Send + Sync>;
 
     fn why(error: &Self::Error) -> Option<Why> {
-        let error = error.downcast_ref::<io::Error>()?;
-        (error.kind() == io::ErrorKind::UnexpectedEof).then_some(Why::HungUp)
+        match error.downcast_ref::<io::Error>()?.kind() {
+            io::ErrorKind::UnexpectedEof => Some(Why::HungUp),
+            // Of the kernel (TCP_USER_TIMEOUT): nothing that was sent was acknowledged.
+            io::ErrorKind::TimedOut => Some(Why::Stalled),
+            _ => None,
+        }
     }
 
     fn wind_down(self: Pin<&mut Self>) {

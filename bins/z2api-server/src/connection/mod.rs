@@ -34,7 +34,7 @@ use crate::memory::Rung;
 use linger::linger;
 use talk::{Ended, Talk};
 use turn_away::{REQUEST_TIMEOUT, tell};
-use watch::{Watch, Why};
+use watch::Watch;
 
 pub(crate) use descriptors::Descriptors;
 pub(crate) use door::Door;
@@ -42,7 +42,7 @@ pub(crate) use exchange::{Entrance, Peer};
 pub(crate) use gate::{Caps, Gate, Place, Standing};
 pub(crate) use proper::check as check_request;
 pub(crate) use turn_away::turn_away;
-pub(crate) use watch::LAST_WORDS;
+pub(crate) use watch::{LAST_WORDS, Why};
 
 /// How much of what a client has not got may wait in the kernel unsent, in bytes. More would only
 /// hide from the gateway that the client is slow.

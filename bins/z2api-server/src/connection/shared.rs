@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
+use super::watch::Why;
 use crate::body::{Body, NoRest};
 
 /// The upstream is what is waited for, not the client.
@@ -65,9 +66,11 @@ impl Shared {
     }
 
     /// Drops the body, and with it all that it holds.
-    pub(crate) fn let_go(&self) {
+    pub(crate) fn let_go(&self, why: Why) {
         let body = self.lock().take();
-        drop(body);
+        if let Some(mut body) = body {
+            body.dropped(why);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Body>> {

@@ -112,7 +112,16 @@ impl<'a> Talk<'a> {
         self.drive(pin!(conversation)).await
     }
 
-    async fn drive<C: Conversation>(self, mut conversation: Pin<&mut C>) -> Ended {
+    /// Runs until the end, and tells it to what is still open then.
+    async fn drive<C: Conversation>(self, conversation: Pin<&mut C>) -> Ended {
+        let ended = self.run(conversation).await;
+        if let Ended::Dropped(why) = ended {
+            self.watch.drops(why);
+        }
+        ended
+    }
+
+    async fn run<C: Conversation>(self, mut conversation: Pin<&mut C>) -> Ended {
         let (mut draining, mut rungs) = (Some(self.draining.clone()), self.rungs());
         // Polled when it is woken, and not with every event of a stream. Boxed, since the set keeps
         // room for one more than are in it.

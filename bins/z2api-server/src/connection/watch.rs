@@ -7,7 +7,7 @@
 //! clock is looked at now and then only, never per event.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -99,6 +99,8 @@ pub(crate) struct Watch {
     patience: AtomicU64,
     /// Their answers.
     shared: Mutex<Vec<Weak<Shared>>>,
+    /// Why it is dropped, once it is.
+    dropped: OnceLock<Why>,
     /// It has been told to take no further requests.
     retired: AtomicBool,
     written: AtomicU64,
@@ -124,6 +126,7 @@ impl Watch {
             open: AtomicUsize::new(0),
             multiplexed: AtomicBool::new(false),
             shared: Mutex::default(),
+            dropped: OnceLock::new(),
             patience: AtomicU64::new(millis(peers.head)),
             retired: AtomicBool::new(false),
             written: AtomicU64::new(0),
@@ -153,6 +156,16 @@ impl Watch {
     /// The connection takes no further requests.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Relaxed);
+    }
+
+    /// The connection is about to be dropped, with what is open in it.
+    pub(crate) fn drops(&self, why: Why) {
+        self.dropped.get_or_init(|| why);
+    }
+
+    /// Why it is dropped, if it is.
+    pub(crate) fn dropped(&self) -> Option<Why> {
+        self.dropped.get().copied()
     }
 
     /// A request has been understood.
@@ -276,7 +289,7 @@ impl Watch {
         for answer in shared.iter().filter_map(Weak::upgrade) {
             let is_stuck = |since: u64| since.saturating_add(self.deadlines.stall) <= now;
             if answer.waiting_since().is_some_and(is_stuck) {
-                answer.let_go();
+                answer.let_go(Why::Stalled);
             }
         }
     }

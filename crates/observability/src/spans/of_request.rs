@@ -10,6 +10,11 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use super::Place;
 use crate::tries::{ANSWERED, Ended, GIVEN_UP};
 
+/// Nobody waited for it any more: no error of the upstream's.
+fn is_the_clients_going(kind: &str) -> bool {
+    matches!(kind, GIVEN_UP | "client_hung_up" | "client_stalled")
+}
+
 /// What a span tells of what was asked.
 #[derive(Debug, Default)]
 pub(crate) struct Asked<'a> {
@@ -120,7 +125,7 @@ impl InSpans<'_> {
             start_time: at - ended.of.took,
             end_time: end,
             attributes,
-            status: match failure.filter(|kind| *kind != GIVEN_UP && *kind != "client_hung_up") {
+            status: match failure.filter(|kind| !is_the_clients_going(kind)) {
                 Some(kind) => Status::error(kind),
                 None => Status::Unset,
             },
