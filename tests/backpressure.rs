@@ -146,3 +146,25 @@ async fn those_who_do_not_read_hold_up_nobody() {
     }
     assert_eq!(gateway.in_flight(), 31, "and they are still there");
 }
+
+/// What a client takes to read is not the model's time.
+#[tokio::test]
+async fn a_slow_reader_tells_nothing_of_the_models_pace() {
+    let text = json!({"choices": [{"index": 0, "delta": {"content": "tide ".repeat(8000)}}]});
+    let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 50, "total_tokens": 57}});
+    let mut events = vec![text.to_string(); 20];
+    events.extend([end.to_string(), "[DONE]".to_owned()]);
+    let gateway = Gateway::start(Dialect::OpenAi, Script::events(events)).await;
+    let mut slow = Raw::with_small_window(gateway.address, 4096).await;
+    slow.send(chat_request(true, "connection: close\r\n")).await;
+    gateway.until(|gateway| gateway.in_flight() == 1).await;
+    sleep(Duration::from_secs(1)).await;
+    slow.to_the_end().await;
+    let line = gateway.lines("response", 1).await.remove(0);
+    assert_eq!((&line["status_code"], &line["completion_tokens"]), (&json!(200), &json!(50)));
+    assert!(line["client_wait_ms"].as_u64().is_some_and(|wait| wait > 500), "{line}");
+    let metrics = gateway.get("/metrics").await.text().await;
+    assert!(metrics.contains("z2api_time_to_first_token_seconds_count{"), "{metrics}");
+    assert!(!metrics.contains("z2api_time_per_output_token_seconds_count{"), "{metrics}");
+}

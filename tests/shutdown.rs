@@ -187,3 +187,19 @@ async fn a_second_stop_cuts_at_once() {
         assert_eq!(gateway.ended().await, 1);
     }
 }
+
+/// It cannot be told so; but it has not hung up either.
+#[tokio::test]
+async fn a_client_that_does_not_read_is_cut_off_by_the_stop() {
+    let gateway = web(endless(), &[("SHUTDOWN_GRACE", "0")]).await;
+    let mut never = Raw::with_small_window(gateway.address, 4096).await;
+    never.send(chat_request(true, "")).await;
+    assert!(gateway.sim.until(|sim| sim.open_streams() == 1, PATIENCE).await);
+    // As much is written as the kernel takes.
+    gateway.until(|gateway| gateway.in_flight() == 1).await;
+    sleep(Duration::from_millis(200)).await;
+    gateway.stop();
+    let line = gateway.lines("response", 1).await.remove(0);
+    assert_eq!(line["error_kind"], "server_shutting_down", "{line}");
+    assert_eq!(line["error_owner"], "gateway", "{line}");
+}

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use tokio::sync::watch::Receiver;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use z2api_observability::{RequestRecord, Said};
@@ -48,6 +49,10 @@ pub(crate) struct Answer<E> {
     record: Option<Box<RequestRecord>>,
     /// Whether events have come since the client last got something.
     fresh: bool,
+    /// When the client was handed something, if it has not come for more.
+    handed: Option<Instant>,
+    /// Whether the gateway's stop has run out of time.
+    out_of_time: Receiver<bool>,
     slot: Slot,
 }
 
@@ -112,6 +117,8 @@ impl<E: Encoder> Answer<E> {
             record: Some(record),
             slot,
             fresh: false,
+            handed: None,
+            out_of_time: app.out_of_time.subscribe(),
         }
     }
 
@@ -201,11 +208,15 @@ impl<E> Answer<E> {
     }
 }
 
-/// A client that hung up has had the text so far.
+/// A client that hung up has had the text so far. One that is cut off by the gateway's stop has not
+/// hung up.
 impl<E> Drop for Answer<E> {
     fn drop(&mut self) {
         if let (false, Some(record)) = (matches!(self.upstream, Upstream::Over), &mut self.record) {
             note_counts(&self.transform, record);
+        }
+        if let (true, Some(record)) = (*self.out_of_time.borrow(), &mut self.record) {
+            record.fail_first(ApiError::shutting_down().failure());
         }
         // Before its record is written: a try that is under way is given up by that, and noted.
         self.upstream = Upstream::Over;
@@ -241,6 +252,9 @@ impl<E: Encoder + Send> Frames for Answer<E> {
         if self.slot.listed.must_end() && !matches!(self.upstream, Upstream::Over) {
             self.fail(&ApiError::out_of_memory());
         }
+        if let (Some(handed), Some(record)) = (self.handed.take(), &mut self.record) {
+            record.waited_for_client(handed.elapsed());
+        }
         let clock = self.record.as_ref().and_then(|record| record.clock());
         self.fill(cx);
         if self.encoder.is_empty() && !matches!(self.upstream, Upstream::Over) {
@@ -259,8 +273,10 @@ impl<E: Encoder + Send> Frames for Answer<E> {
         if matches!(self.upstream, Upstream::Over) {
             self.close_record(|record| record.whole());
         }
+        let now = Instant::now();
+        self.handed = Some(now);
         if let Some(heartbeat) = &mut self.heartbeat {
-            heartbeat.said = Instant::now();
+            heartbeat.said = now;
         }
         Poll::Ready(Some(bytes))
     }

@@ -244,6 +244,7 @@ fn fold_ready(
 /// What a finished answer leaves in its record.
 pub(crate) fn note_end(transform: &Transform, record: &mut RequestRecord) {
     record.finish_reason(transform.finish_reason().as_str());
+    record.upstream_ended();
     note_counts(transform, record);
 }
 

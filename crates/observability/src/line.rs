@@ -118,6 +118,9 @@ pub(crate) struct ResponseLine<'a> {
     /// Milliseconds until the first byte of the answer's body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) time_to_first_byte_ms: Option<u64>,
+    /// Milliseconds that the answer waited for its client to take more.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) client_wait_ms: u64,
     /// Each time that the upstream was asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) attempts: Vec<TryLine>,

@@ -137,6 +137,9 @@ pub struct Ended {
     pub waits: [(Queue, Option<Duration>); 3],
     /// Until the model's first token.
     pub first_token: Option<Duration>,
+    /// From there to the upstream's last event, without what the client held up; None if it held up
+    /// much, or the answer has not come to its end.
+    pub generation: Option<Duration>,
     /// Each time that the upstream was asked.
     pub tries: Vec<Try>,
     /// Tokens of request and answer, as the upstream counts.
@@ -309,7 +312,9 @@ impl Metrics {
             Unit::Seconds,
             self.first_tokens.clone(),
         );
-        let help = "Time for each token of an answer after the first";
+        let help = "Time for each token of an answer after the first, to the upstream's last event; \
+                    without answers that waited for their clients for more than a tenth of it and \
+                    0.1 s";
         all.register_with_unit(
             "time_per_output_token",
             help,
@@ -424,9 +429,8 @@ impl Metrics {
         if let Some((prompt, completion)) = ended.usage {
             self.tokens.get_or_create(&KindLabel { kind: "prompt" }).inc_by(prompt);
             self.tokens.get_or_create(&KindLabel { kind: "completion" }).inc_by(completion);
-            if let (Some(first), true) = (ended.first_token, completion > 1) {
-                let rest = ended.took.saturating_sub(first).as_secs_f64();
-                let each = rest / (completion - 1) as f64;
+            if let (Some(took), true) = (ended.generation, completion > 1) {
+                let each = took.as_secs_f64() / (completion - 1) as f64;
                 self.per_token.get_or_create(&label).observe(each);
             }
         }

@@ -56,7 +56,8 @@ pub struct Finished {
     pub completion_tokens: Option<u64>,
     /// Events of the upstream's stream: in how many pieces the answer came, and a few more.
     pub upstream_events: u64,
-    /// Tokens of the answer for each second from the first to the end.
+    /// Tokens of the answer for each second that the model wrote; None where its client held it up
+    /// for so long that this is not known.
     pub tokens_per_second: Option<f64>,
     /// Bytes of the answer's body.
     pub bytes_sent: u64,

@@ -20,6 +20,9 @@ pub(crate) const HUNG_UP: u16 = 499;
 /// A client may call a method what it likes; the longest that is registered has 17 characters.
 const MAX_METHOD: usize = 32;
 
+/// So long a client may keep an answer waiting, in all, and say nothing about the model's pace.
+const HARMLESS_WAIT: Duration = Duration::from_millis(100);
+
 /// Of so many parts of a stream, one has its time taken.
 const TIMED: u64 = 16;
 
@@ -118,6 +121,8 @@ pub struct RequestRecord {
     usage: Option<(u64, u64)>,
     finish_reason: Option<&'static str>,
     first_byte: Option<Duration>,
+    upstream_end: Option<Instant>,
+    client_wait: Duration,
     bytes: u64,
     frames: u64,
     events: u64,
@@ -158,6 +163,8 @@ impl RequestRecord {
             usage: None,
             finish_reason: None,
             first_byte: None,
+            upstream_end: None,
+            client_wait: Duration::ZERO,
             bytes: 0,
             frames: 0,
             events: 0,
@@ -256,6 +263,16 @@ impl RequestRecord {
         self.first_byte.get_or_insert_with(|| self.began.elapsed());
     }
 
+    /// The upstream's answer has come to its end.
+    pub fn upstream_ended(&mut self) {
+        self.upstream_end = Some(Instant::now());
+    }
+
+    /// So long the client was not ready for more, while nobody asked the upstream for more.
+    pub fn waited_for_client(&mut self, took: Duration) {
+        self.client_wait += took;
+    }
+
     /// More bytes of the answer's body go out.
     pub fn bytes(&mut self, bytes: u64) {
         self.bytes += bytes;
@@ -344,7 +361,7 @@ impl RequestRecord {
             prompt_tokens: self.usage.map(|(prompt, _)| prompt),
             completion_tokens: self.usage.map(|(_, completion)| completion),
             upstream_events: self.events,
-            tokens_per_second: self.pace(first_token, end.took),
+            tokens_per_second: self.pace(noted),
             bytes_sent: self.bytes,
         }
     }
@@ -358,10 +375,17 @@ impl RequestRecord {
         self.first_byte.or_else(|| (end.status != HUNG_UP).then_some(end.took))
     }
 
-    /// Tokens of the answer for each second since the first.
-    fn pace(&self, first_token: Option<Duration>, took: Duration) -> Option<f64> {
-        let (first, (_, tokens)) = (first_token?, self.usage?);
-        let seconds = took.saturating_sub(first).as_secs_f64();
+    /// How long the model took from its first token to its last. While a client reads nothing, the
+    /// upstream is not read: if that was long, nobody knows what the model did meanwhile.
+    fn generation(&self, noted: &Noted) -> Option<Duration> {
+        let took = self.upstream_end?.saturating_duration_since(noted.answered()?);
+        let known = self.client_wait <= HARMLESS_WAIT + took / 10;
+        known.then(|| took.saturating_sub(self.client_wait))
+    }
+
+    /// Tokens of the answer for each second that the model wrote.
+    fn pace(&self, noted: &Noted) -> Option<f64> {
+        let (seconds, (_, tokens)) = (self.generation(noted)?.as_secs_f64(), self.usage?);
         (tokens > 0 && seconds > 0.0).then(|| tokens as f64 / seconds)
     }
 
@@ -415,6 +439,7 @@ impl RequestRecord {
             queue_time_ms: noted.queued().map(millis),
             time_to_first_token_ms: self.first_token(noted).map(millis),
             time_to_first_byte_ms: self.to_first_byte(end).map(millis),
+            client_wait_ms: millis(self.client_wait),
             attempts: noted.lines(),
             finish_reason: self.finish_reason,
             prompt_tokens: self.usage.map(|(prompt, _)| prompt),
@@ -531,6 +556,7 @@ impl Drop for RequestRecord {
             took: end.took,
             first_token: self.first_token(&noted),
             first_byte: self.first_byte,
+            generation: self.generation(&noted),
             waits: Queue::ALL.map(|queue| (queue, noted.waits.of(queue, now))),
             tries: noted.kept.iter().map(|ended| ended.of.clone()).collect(),
             usage: self.usage,
