@@ -120,7 +120,7 @@ impl Transform {
                 view.append(Kind { phase: *phase, by_edit: false }, text, &mut say)?;
             }
             Event::Edit { phase, index, text } => view.edit(*phase, *index, text, &mut say)?,
-            Event::ToolCall(call) => self.tool_call(call, sink),
+            Event::ToolCall(call) => self.tool_call(call, sink)?,
             Event::Search(found) => {
                 for page in found {
                     sources.insert(&page.name, &page.title, &page.url);
@@ -189,15 +189,23 @@ impl Transform {
         self.view.divergences()
     }
 
-    fn tool_call(&mut self, piece: &ToolCallDelta<'_>, sink: &mut impl Sink) {
-        if let Some(fresh) = self.calls.hear(piece) {
+    fn tool_call(
+        &mut self,
+        piece: &ToolCallDelta<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), TooLarge> {
+        if let Some(fresh) = self.calls.hear(piece)? {
             self.voice.tool_call(&fresh, sink);
         }
+        Ok(())
     }
 
     fn settle(&mut self, sink: &mut impl Sink) {
         let Self { view, voice, sources, .. } = self;
         view.settle(&mut |piece| speak(piece, voice, sources, sink));
+        for call in self.calls.nameless() {
+            self.voice.tool_call(&call, sink);
+        }
     }
 }
 

@@ -44,7 +44,8 @@ fn thinking_after_a_piece_of_answer_is_a_block_of_its_own() {
 
 #[test]
 fn a_call_in_the_thinking_divides_it() {
-    let call = ToolCallDelta { id: Some("c".into()), ..ToolCallDelta::default() };
+    let call =
+        ToolCallDelta { id: Some("c".into()), name: Some("f".into()), ..ToolCallDelta::default() };
     let events = [
         text(Phase::Thinking, "One"),
         Event::ToolCall(call),
