@@ -2,56 +2,16 @@
 //! `tests/streams` and for streams that a generator makes up, in every mode and however cut.
 
 use proptest::prelude::*;
-use z2api_stream_transform::{AnswerId, Chunks, Encoder, Options, Sink, ThinkMode};
+use z2api_laws::said_alike;
 use z2api_tests::cases;
-use z2api_tests::reference::{self, SlowChunks};
-use z2api_wire::Malformed;
-use z2api_wire::decode::EventDecoder;
-use z2api_wire::event::{Dialect, Event};
-use z2api_wire::sse::Decoder;
-
-fn id() -> AnswerId {
-    AnswerId { id: "chatcmpl-0".into(), created: 1, model: "GLM-4.5".into() }
-}
-
-/// The events of a stream as the gateway reads them.
-fn events(dialect: Dialect, reads: &[&[u8]]) -> (Vec<Event<'static>>, Result<(), Malformed>) {
-    let (mut sse, mut decoder) = (Decoder::default(), EventDecoder::new(dialect));
-    let mut events = Vec::new();
-    let mut each = |data: &[u8]| decoder.decode(data, &mut |event| events.push(event.into_owned()));
-    let read = reads
-        .iter()
-        .try_for_each(|read| sse.feed::<Malformed>(read, &mut each))
-        .and_then(|()| sse.finish::<Malformed>(&mut each));
-    (events, read)
-}
-
-/// Both ways say the same, in every mode.
-fn check(dialect: Dialect, stream: &[u8], reads: &[&[u8]], stop: &[&str]) {
-    let text = std::str::from_utf8(stream).expect("UTF-8");
-    let slow = reference::events(dialect, text);
-    assert_eq!(events(dialect, reads), slow, "{text}");
-    for mode in ThinkMode::ALL {
-        for include_usage in [false, true] {
-            let mut options = Options::new(dialect, mode);
-            options.stop = stop.iter().map(|word| (*word).to_owned()).collect();
-            let mut chunks = Chunks::new(&id(), include_usage);
-            let mut slow_chunks = SlowChunks::new(id(), include_usage);
-            reference::say(options.clone(), &slow.0, &mut chunks);
-            reference::say(options, &slow.0, &mut slow_chunks);
-            slow_chunks.event_end();
-            let fast = String::from_utf8(chunks.take().to_vec()).expect("UTF-8");
-            assert_eq!(fast, slow_chunks.out, "{mode}: {text}");
-        }
-    }
-}
+use z2api_wire::event::Dialect;
 
 #[test]
 fn every_stream_is_said_in_the_same_bytes() {
     for case in cases() {
-        check(case.dialect, &case.bytes, &[&case.bytes], &[]);
+        said_alike(case.dialect, &case.bytes, &[&case.bytes], &[]);
         let bytes: Vec<&[u8]> = case.bytes.chunks(1).collect();
-        check(case.dialect, &case.bytes, &bytes, &["the", "。"]);
+        said_alike(case.dialect, &case.bytes, &bytes, &["the", "。"]);
     }
 }
 
@@ -156,7 +116,7 @@ proptest! {
         cuts in prop::collection::vec(0usize..8000, 0..8),
     ) {
         let reads = cut(stream.as_bytes(), &cuts);
-        check(Dialect::ZaiWeb, stream.as_bytes(), &reads, &["the"]);
+        said_alike(Dialect::ZaiWeb, stream.as_bytes(), &reads, &["the"]);
     }
 
     #[test]
@@ -165,6 +125,6 @@ proptest! {
         cuts in prop::collection::vec(0usize..8000, 0..8),
     ) {
         let reads = cut(stream.as_bytes(), &cuts);
-        check(Dialect::OpenAi, stream.as_bytes(), &reads, &[]);
+        said_alike(Dialect::OpenAi, stream.as_bytes(), &reads, &[]);
     }
 }

@@ -6,7 +6,6 @@ mod http;
 mod listen;
 pub mod openai;
 mod raw;
-pub mod reference;
 mod said;
 mod shown;
 mod streams;

@@ -9,8 +9,10 @@ use z2api_wire::event::{Dialect, Event, FinishReason, ToolCallDelta, Usage};
 use z2api_wire::{Malformed, openai, zai};
 
 /// The data of each event of a stream that has ended, by the standard.
-pub fn datas(stream: &str) -> Vec<String> {
-    let stream = stream.strip_prefix('\u{feff}').unwrap_or(stream);
+pub fn datas(stream: &[u8]) -> Vec<Vec<u8>> {
+    let stream = stream.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(stream);
+    // A character for each byte, whatever it belongs to, so that bytes can be looked at as text.
+    let stream: String = stream.iter().map(|byte| char::from(*byte)).collect();
     let lines = stream.replace("\r\n", "\n").replace('\r', "\n");
     let mut events = Vec::new();
     let mut event: Option<String> = None;
@@ -27,31 +29,50 @@ pub fn datas(stream: &str) -> Vec<String> {
         }
     }
     events.extend(event);
-    events
+    events.iter().map(|event| event.chars().map(|c| c as u8).collect()).collect()
 }
 
 /// The events of a stream that has ended, up to the first that cannot be read.
-pub fn events(dialect: Dialect, stream: &str) -> (Vec<Event<'static>>, Result<(), Malformed>) {
+pub fn events(dialect: Dialect, stream: &[u8]) -> (Vec<Event<'static>>, Result<(), Malformed>) {
     let mut events = Vec::new();
     let mut emit = |event: Event<'_>| events.push(event.into_owned());
-    let read = datas(stream).iter().try_for_each(|data| match dialect {
-        Dialect::ZaiWeb => zai::decode(data, &mut emit),
-        Dialect::OpenAi => openai::decode(data, &mut emit),
+    let read = datas(stream).iter().try_for_each(|data| {
+        let data = std::str::from_utf8(data);
+        let data = data.map_err(|error| Malformed::NotUtf8(error.valid_up_to()))?;
+        match dialect {
+            Dialect::ZaiWeb => zai::decode(data, &mut emit),
+            Dialect::OpenAi => openai::decode(data, &mut emit),
+        }
     });
     (events, read)
 }
 
-/// What `sink` hears of a whole answer or, if it turns out to be none, up to there.
-pub fn say(options: Options, events: &[Event<'_>], sink: &mut impl Sink) {
+/// What `sink` hears of a stream that was read: a whole answer or, if it turns out to be none, up
+/// to there.
+pub fn say(
+    options: Options,
+    events: &[Event<'_>],
+    read: &Result<(), Malformed>,
+    sink: &mut impl Sink,
+) {
     let mut transform = Transform::new(options);
     for event in events {
         match transform.push(event, sink) {
             Ok(Progress::More) => {}
-            Ok(Progress::Whole) => break,
+            Ok(Progress::Whole) => return end(transform, sink),
             Err(_) => return transform.abort(sink),
         }
     }
-    transform.end(sink).expect("the sink tells all");
+    match read {
+        Ok(()) => end(transform, sink),
+        Err(_) => transform.abort(sink),
+    }
+}
+
+fn end(mut transform: Transform, sink: &mut impl Sink) {
+    if transform.end(sink).is_err() {
+        transform.abort(sink);
+    }
 }
 
 /// The chunks of a stream, each made by serde.
