@@ -551,6 +551,18 @@ async fn new_settings_are_taken_without_dropping_a_request() {
     assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 503);
 }
 
+#[tokio::test]
+async fn a_new_secret_of_the_collectors_needs_a_restart_though_it_is_shown_as_the_old_one() {
+    let with = |secret: &'static str| {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
+        [endpoint, ("OTEL_EXPORTER_OTLP_HEADERS", secret)]
+    };
+    let gateway = web(fine(), &with("authorization=Basic%20one")).await;
+    assert_eq!(gateway.reload(&with("authorization=Basic%20one")), Vec::<&str>::new());
+    let restart = gateway.reload(&with("authorization=Basic%20two"));
+    assert_eq!(restart, ["OTEL_EXPORTER_OTLP_HEADERS"]);
+}
+
 #[test]
 fn every_setting_is_changed_by_some_test() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"));

@@ -9,12 +9,14 @@ use z2api_admission::Admission;
 use z2api_config::{
     ApiKey, Config, Effective, Limits, Log, Peers, PerformanceMode, Shutdown, digest,
 };
-use z2api_observability::memory_ceiling;
+use z2api_observability::{Headers, TraceSettings, memory_ceiling};
 use z2api_stream_transform::{Model, ModelTable, ThinkMode};
 use z2api_upstream_client::{Client, Dialect, RetryPolicy, Settings, SettingsError};
 
 use crate::auth::Keys;
 use crate::cors::Cors;
+
+const TRACE_HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 
 /// One state of the settings.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub(crate) struct Live {
     pub(crate) retry: RetryPolicy,
     pub(crate) watched: Vec<PathBuf>,
     effective: Vec<Effective>,
+    /// What is sent with traces, which are set up once.
+    trace_headers: Option<Headers>,
     upstream: Settings,
     generated: Option<Vec<ApiKey>>,
 }
@@ -83,6 +87,7 @@ impl Live {
             retry: config.upstream.retry.clone(),
             watched,
             effective: config.effective,
+            trace_headers: headers_of(config.traces.as_ref()),
             upstream: config.upstream,
             generated: config.key_is_generated.then_some(keys),
         })
@@ -126,6 +131,11 @@ impl Live {
         let value = |settings: &[Effective], name: &str| {
             settings.iter().find(|s| s.name == name).map(|s| s.value.clone())
         };
+        let differs = |name: &&str| match *name {
+            // Their values are masked: two may look the same.
+            TRACE_HEADERS => self.trace_headers != headers_of(new.traces.as_ref()),
+            name => value(&self.effective, name) != value(&new.effective, name),
+        };
         [
             "HOST",
             "PORT",
@@ -135,7 +145,7 @@ impl Live {
             "WORKER_THREADS",
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-            "OTEL_EXPORTER_OTLP_HEADERS",
+            TRACE_HEADERS,
             "OTEL_EXPORTER_OTLP_TIMEOUT",
             "OTEL_SERVICE_NAME",
             "OTEL_RESOURCE_ATTRIBUTES",
@@ -144,9 +154,13 @@ impl Live {
             "TRACE_UPSTREAM",
         ]
         .into_iter()
-        .filter(|name| value(&self.effective, name) != value(&new.effective, name))
+        .filter(differs)
         .collect()
     }
+}
+
+fn headers_of(traces: Option<&TraceSettings>) -> Option<Headers> {
+    traces.map(|traces| traces.headers.clone())
 }
 
 /// The limits of models; those that were there before keep their counts.
