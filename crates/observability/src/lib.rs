@@ -24,7 +24,7 @@ pub use counters::Counters;
 pub use id::RequestId;
 pub use line::now;
 pub use mask::mask_key;
-pub use memory::{GroupMemory, MemoryReading, memory_ceiling, memory_reading};
+pub use memory::{GroupMemory, MemoryMeter, MemoryReading, memory_ceiling, memory_reading};
 pub use metrics::{Ended, Metrics, Owner, Readings};
 pub use pretty::LogFormat;
 pub use recent::{Finished, Recent, Totals};

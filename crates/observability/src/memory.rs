@@ -1,5 +1,8 @@
 //! How much memory the process holds.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
 /// How much memory is used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MemoryReading {
@@ -18,41 +21,96 @@ pub struct GroupMemory {
     pub limit: u64,
 }
 
-/// Reads how much memory is used now: `/proc/self/status`, and the control group that has a limit.
-pub fn memory_reading() -> MemoryReading {
-    MemoryReading { resident: resident_memory().unwrap_or(0), group: group_memory() }
+/// How often the control groups are looked for anew, counted in readings: one may get a limit, or the
+/// process may be moved to another.
+const LOOK_AGAIN: u32 = 40;
+
+/// Reads how much memory is used, again and again: `/proc/self/status`, and the control group that is
+/// nearest its limit. The files are kept open, for opening them costs more than reading.
+#[derive(Debug, Default)]
+pub struct MemoryMeter {
+    status: Option<File>,
+    groups: Vec<Group>,
+    readings: u32,
 }
 
-/// Resident memory in bytes; None where the system does not tell it in `/proc/self/status`.
-fn resident_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+impl MemoryMeter {
+    /// How much is used now.
+    pub fn read(&mut self) -> MemoryReading {
+        if self.readings.is_multiple_of(LOOK_AGAIN) {
+            self.open();
+        }
+        self.readings = self.readings.wrapping_add(1);
+        let groups = self.groups.iter().filter_map(Group::read);
+        MemoryReading {
+            resident: self.status.as_ref().and_then(resident_memory).unwrap_or(0),
+            group: groups.max_by(|a, b| part(a).total_cmp(&part(b))),
+        }
+    }
+
+    fn open(&mut self) {
+        if self.status.is_none() {
+            self.status = File::open("/proc/self/status").ok();
+        }
+        let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        self.groups = limit_files(&groups).iter().filter_map(|path| Group::open(path)).collect();
+    }
+}
+
+/// Reads how much memory is used now.
+pub fn memory_reading() -> MemoryReading {
+    MemoryMeter::default().read()
+}
+
+/// Resident memory in bytes; None where the system does not tell it.
+fn resident_memory(status: &File) -> Option<u64> {
+    let status = text_of(status)?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
 
-/// Of the group that is nearest its limit.
-fn group_memory() -> Option<GroupMemory> {
-    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    let with_limits = limit_files(&groups).into_iter().filter_map(|path| {
-        let limit = limit_in(&std::fs::read_to_string(&path).ok()?)?;
-        let folder = path.rsplit_once('/')?.0;
-        Some(GroupMemory { used: used_in(folder)?, limit })
-    });
-    with_limits.max_by(|a, b| part(a).total_cmp(&part(b)))
+/// The files of a control group with a limit, of version 2 or 1.
+#[derive(Debug)]
+struct Group {
+    limit: File,
+    used: File,
+    stat: Option<File>,
+}
+
+impl Group {
+    /// By the file of its limit; None if it has no limit.
+    fn open(limit: &str) -> Option<Self> {
+        let folder = limit.rsplit_once('/')?.0;
+        let open = |name: &str| File::open(format!("{folder}/{name}")).ok();
+        let limit = File::open(limit).ok()?;
+        limit_in(&text_of(&limit)?)?;
+        let used = open("memory.current").or_else(|| open("memory.usage_in_bytes"))?;
+        Some(Self { limit, used, stat: open("memory.stat") })
+    }
+
+    fn read(&self) -> Option<GroupMemory> {
+        let used: u64 = text_of(&self.used)?.trim().parse().ok()?;
+        let stat = self.stat.as_ref().and_then(text_of);
+        let back = stat.map_or(0, |stat| inactive_files(&stat));
+        let limit = limit_in(&text_of(&self.limit)?)?;
+        Some(GroupMemory { used: used.saturating_sub(back), limit })
+    }
+}
+
+/// All of a file of the kernel's, as it is now.
+fn text_of(file: &File) -> Option<String> {
+    let (mut bytes, mut space) = (Vec::new(), [0; 4096]);
+    loop {
+        match file.read_at(&mut space, bytes.len() as u64).ok()? {
+            0 => return String::from_utf8(bytes).ok(),
+            read => bytes.extend_from_slice(&space[..read]),
+        }
+    }
 }
 
 fn part(group: &GroupMemory) -> f64 {
     group.used as f64 / group.limit.max(1) as f64
-}
-
-/// What a group uses, by the files of version 2 or 1 in its folder.
-fn used_in(folder: &str) -> Option<u64> {
-    let read = |name: &str| std::fs::read_to_string(format!("{folder}/{name}")).ok();
-    let used: u64 =
-        read("memory.current").or_else(|| read("memory.usage_in_bytes"))?.trim().parse().ok()?;
-    let back = read("memory.stat").map_or(0, |stat| inactive_files(&stat));
-    Some(used.saturating_sub(back))
 }
 
 fn inactive_files(stat: &str) -> u64 {
@@ -118,9 +176,21 @@ mod tests {
     fn what_the_kernel_can_take_back_does_not_count() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        std::fs::write(folder.join("memory.current"), "1000\n").unwrap();
-        std::fs::write(folder.join("memory.stat"), "anon 1\ninactive_file 300\n").unwrap();
-        assert_eq!(used_in(folder.to_str().unwrap()), Some(700));
+        let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+        write("memory.current", "1000\n");
+        write("memory.stat", "anon 1\ninactive_file 300\n");
+        write("memory.max", "max\n");
+        let path = folder.join("memory.max");
+        assert!(Group::open(path.to_str().unwrap()).is_none(), "it has no limit");
+        write("memory.max", "5000\n");
+        let group = Group::open(path.to_str().unwrap()).unwrap();
+        assert_eq!(group.read(), Some(GroupMemory { used: 700, limit: 5000 }));
+        write("memory.current", "2000\n");
+        for name in ["memory.current", "memory.stat", "memory.max"] {
+            std::fs::remove_file(folder.join(name)).unwrap();
+        }
+        let used = group.read().map(|group| group.used);
+        assert_eq!(used, Some(1700), "what is open is not opened again");
         assert_eq!(inactive_files("inactive_file 1\ntotal_inactive_file 9\n"), 9);
     }
 

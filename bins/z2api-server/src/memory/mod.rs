@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use z2api_observability::{MemoryReading, memory_reading};
+use z2api_observability::{MemoryMeter, MemoryReading};
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -47,7 +47,7 @@ impl Memory {
     /// With so many bytes as limit.
     pub(crate) fn new(source: Option<MemorySource>, limit: u64) -> Self {
         let memory = Self {
-            source: source.unwrap_or_else(|| Arc::new(memory_reading)),
+            source: source.unwrap_or_else(of_the_system),
             budget: Arc::default(),
             running: Arc::default(),
             resident: AtomicU64::new(0),
@@ -124,6 +124,11 @@ impl Memory {
             tracing::error!(r#type = "memory", told, "the largest requests are told to end");
         }
     }
+}
+
+fn of_the_system() -> MemorySource {
+    let meter = Mutex::new(MemoryMeter::default());
+    Arc::new(move || meter.lock().unwrap_or_else(PoisonError::into_inner).read())
 }
 
 /// Looks at the memory from time to time, for ever.
