@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use z2api_tests::{Gateway, KEY, PATIENCE, Reply};
+use z2api_tests::{Gateway, KEY, PATIENCE, Raw, Reply, answers};
 use z2api_upstream_sim::Script;
 use z2api_wire::event::Dialect;
 
@@ -339,4 +339,38 @@ async fn the_operators_numbers_are_not_for_pages_of_other_origins() {
     let bearer = format!("Bearer {ADMIN}");
     let with_key = [evil[0], ("authorization", bearer.as_str())];
     assert_eq!(guarded.send("GET", "/status", &with_key, b"").await.status, 200, "it has the key");
+}
+
+/// What a browser asks by a name that a page has pointed at this machine, and what others ask by it.
+#[tokio::test]
+async fn the_operators_numbers_are_not_for_pages_that_point_their_name_here() {
+    const BROWSER: &str = "user-agent: Mozilla/5.0\r\naccept-language: en\r\n";
+    let ask = async |gateway: &Gateway, path: &str, host: &str, more: &str| {
+        let mut peer = Raw::connect(gateway.address).await;
+        let close = "connection: close";
+        peer.send(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{more}{close}\r\n\r\n")).await;
+        answers(&peer.to_the_end().await)[0].status
+    };
+    let open = gateway(&[]).await;
+    for path in ["/status", "/metrics"] {
+        assert_eq!(ask(&open, path, "evil.example:8080", BROWSER).await, 403, "{path}");
+        for own in ["127.0.0.1:8080", "localhost:8080", "[::1]", "z2api:8080", "box.local"] {
+            assert_eq!(ask(&open, path, own, BROWSER).await, 200, "{own}");
+        }
+        let scraper = "user-agent: Prometheus/3.5.0\r\n";
+        assert_eq!(ask(&open, path, "gateway.example", scraper).await, 200, "no browser");
+        let by_tls = format!("{BROWSER}sec-fetch-site: same-origin\r\n");
+        assert_eq!(ask(&open, path, "gateway.example", &by_tls).await, 200, "a proxy with TLS");
+    }
+    assert_eq!(ask(&open, EVENTS, "evil.example", BROWSER).await, 403);
+    assert_eq!(ask(&open, "/health", "evil.example", BROWSER).await, 200);
+
+    let listed = gateway(&[("CORS_ALLOW_ORIGINS", "http://gateway.example:8080")]).await;
+    assert_eq!(ask(&listed, "/status", "gateway.example:8080", BROWSER).await, 200);
+    assert_eq!(ask(&listed, "/status", "evil.example:8080", BROWSER).await, 403);
+    let behind = gateway(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    assert_eq!(ask(&behind, "/status", "gateway.example", BROWSER).await, 200);
+    let guarded = gateway(&[("ADMIN_KEY", ADMIN)]).await;
+    let with_key = format!("{BROWSER}authorization: Bearer {ADMIN}\r\n");
+    assert_eq!(ask(&guarded, "/status", "gateway.example", &with_key).await, 200);
 }

@@ -103,6 +103,13 @@ impl ApiError {
         Self::request(StatusCode::FORBIDDEN, "other_origin", message)
     }
 
+    pub(crate) fn other_host() -> Self {
+        let message = "A browser on the gateway's own machine may read this by an address or as \
+                       localhost only, unless CORS_ALLOW_ORIGINS lists http:// and the name it \
+                       asks by, or it has the key of ADMIN_KEY.";
+        Self::request(StatusCode::FORBIDDEN, "other_origin", message)
+    }
+
     pub(crate) fn expired_key() -> Self {
         let message = "The API key has expired.";
         Self::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)

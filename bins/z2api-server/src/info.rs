@@ -1,5 +1,7 @@
 //! What the gateway tells about itself: health, status, models.
 
+use std::net::IpAddr;
+
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::Timestamp;
@@ -105,17 +107,27 @@ pub(crate) fn ready(app: &App) -> Response {
 }
 
 /// `GET /status`.
-pub(crate) fn status(app: &App, live: &Live, headers: &HeaderMap) -> Result<Response, ApiError> {
-    check_operator(live, headers)?;
+pub(crate) fn status(
+    app: &App,
+    live: &Live,
+    peer: IpAddr,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    check_operator(live, peer, headers)?;
     Ok(json(StatusCode::OK, &Status::of(app, live)))
 }
 
 /// `GET /metrics`, in OpenMetrics' text form.
-pub(crate) fn metrics(app: &App, live: &Live, headers: &HeaderMap) -> Result<Response, ApiError> {
+pub(crate) fn metrics(
+    app: &App,
+    live: &Live,
+    peer: IpAddr,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
     if !live.metrics {
         return Err(ApiError::unknown_path("/metrics"));
     }
-    check_operator(live, headers)?;
+    check_operator(live, peer, headers)?;
     let text = app.counters.metrics().text(&app.readings());
     let mut response = json_bytes(StatusCode::OK, text.into_bytes());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

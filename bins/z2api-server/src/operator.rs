@@ -1,8 +1,11 @@
 //! Who may see what is the operator's: whoever has the admin key; and where there is none, anyone but
 //! the pages that a browser has open from elsewhere.
 
+use std::net::IpAddr;
+
 use http::HeaderMap;
-use http::header::{HOST, HeaderName, HeaderValue, ORIGIN};
+use http::header::{ACCEPT_LANGUAGE, HOST, HeaderName, HeaderValue, ORIGIN, USER_AGENT};
+use http::uri::Authority;
 
 use crate::auth::shows;
 use crate::error::ApiError;
@@ -11,13 +14,20 @@ use crate::live::Live;
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// Refuses who may not see it.
-pub(crate) fn check_operator(live: &Live, headers: &HeaderMap) -> Result<(), ApiError> {
+/// Refuses who may not see it. `peer` is whose connection it is.
+pub(crate) fn check_operator(
+    live: &Live,
+    peer: IpAddr,
+    headers: &HeaderMap,
+) -> Result<(), ApiError> {
     match &live.admin_key {
         Some(expected) if shows(headers, expected) => Ok(()),
         Some(_) => Err(ApiError::no_admin_key()),
         None if is_from_elsewhere(headers) && !is_listed(live, headers) => {
             Err(ApiError::other_origin())
+        }
+        None if is_rebound(headers) && is_here(live, peer) && !is_named(live, headers) => {
+            Err(ApiError::other_host())
         }
         None => Ok(()),
     }
@@ -34,6 +44,40 @@ fn is_from_elsewhere(headers: &HeaderMap) -> bool {
     other_origin || (other_site && told(MODE) != b"navigate")
 }
 
+/// Whether a page may ask that has pointed its own name at this machine (DNS rebinding): its requests
+/// are not from elsewhere then. All that tells them is their `Host`. Whoever has the page by TLS is
+/// none of those, and its browser says so.
+fn is_rebound(headers: &HeaderMap) -> bool {
+    let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    let is_browser = headers.contains_key(ACCEPT_LANGUAGE) || agent.starts_with(b"Mozilla/");
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    is_browser && !headers.contains_key(SITE) && is_public_name(host)
+}
+
+/// Whether anybody can have this name: no address, and no name that only a network knows.
+fn is_public_name(host: &str) -> bool {
+    const PRIVATE: [&str; 6] = ["localhost", "local", "internal", "lan", "svc", "test"];
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host().trim_end_matches('.');
+    let is_address = name.starts_with('[') || name.parse::<IpAddr>().is_ok();
+    let last = name.rsplit_once('.').map(|(_, last)| last);
+    let is_private = |last: &str| PRIVATE.iter().any(|known| last.eq_ignore_ascii_case(known));
+    !is_address && last.is_some_and(|last| !is_private(last))
+}
+
+/// Whether the peer is on this machine, and no proxy for others.
+fn is_here(live: &Live, peer: IpAddr) -> bool {
+    let peer = peer.to_canonical();
+    peer.is_loopback() && !live.trusts(&peer)
+}
+
+/// `CORS_ALLOW_ORIGINS` names the host that is asked for.
+fn is_named(live: &Live, headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+    let origin = HeaderValue::from_bytes(&[b"http://", host].concat());
+    origin.is_ok_and(|origin| live.cors.lists(&origin))
+}
+
 /// `CORS_ALLOW_ORIGINS` names it. That all may call is no naming.
 fn is_listed(live: &Live, headers: &HeaderMap) -> bool {
     headers.get(ORIGIN).is_some_and(|origin| live.cors.lists(origin))
@@ -42,6 +86,26 @@ fn is_listed(live: &Live, headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_anybody_can_have_is_public() {
+        for host in ["evil.example", "evil.example:8080", "EVIL.example.", "1.2.3.4.evil.example"] {
+            assert!(is_public_name(host), "{host}");
+        }
+        for host in [
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "localhost:8080",
+            "z2api:8080",
+            "my.LocalHost",
+            "printer.local",
+            "z2api.default.svc.cluster.local:80",
+            "host.docker.internal",
+            "",
+        ] {
+            assert!(!is_public_name(host), "{host}");
+        }
+    }
 
     #[test]
     fn a_browser_tells_whose_page_asks() {

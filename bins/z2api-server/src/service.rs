@@ -126,11 +126,15 @@ async fn answer(
         Route::Health if get => whole(record, info::health(app, &live)),
         Route::Live if get => whole(record, info::alive()),
         Route::Ready if get => whole(record, info::ready(app)),
-        Route::Status if get => either(record, shape, info::status(app, &live, request.headers())),
-        Route::Metrics if get => {
-            either(record, shape, info::metrics(app, &live, request.headers()))
+        Route::Status if get => {
+            either(record, shape, info::status(app, &live, peer.ip(), request.headers()))
         }
-        Route::Dashboard(page) if get => page.answer(app, &live, request.headers(), record),
+        Route::Metrics if get => {
+            either(record, shape, info::metrics(app, &live, peer.ip(), request.headers()))
+        }
+        Route::Dashboard(page) if get => {
+            page.answer(app, &live, peer.ip(), request.headers(), record)
+        }
         Route::Models if get => {
             either(record, shape, info::models(&live, request.headers(), shape))
         }

@@ -1,7 +1,7 @@
 //! One request and its answer, as the connection sees them.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -39,6 +39,13 @@ pub(crate) struct Peer {
     pub(crate) entrance: Entrance,
     /// What its connection may do.
     pub(crate) standing: Standing,
+}
+
+impl Peer {
+    /// Its address without the port.
+    pub(crate) fn ip(&self) -> IpAddr {
+        self.address.ip()
+    }
 }
 
 /// A body that tells the watch when it is over, however that comes.

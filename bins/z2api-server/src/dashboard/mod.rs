@@ -5,6 +5,7 @@ mod past;
 mod snapshot;
 mod watcher;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{self, HeaderName, HeaderValue};
@@ -63,6 +64,7 @@ impl Page {
         self,
         app: &Arc<App>,
         live: &Live,
+        peer: IpAddr,
         headers: &HeaderMap,
         record: Box<RequestRecord>,
     ) -> Response {
@@ -72,7 +74,7 @@ impl Page {
         let mut response = match self {
             Self::File(file) => whole(record, send(file)),
             Self::Slashed => whole(record, moved()),
-            Self::Events => events(app, live, headers, record),
+            Self::Events => events(app, live, peer, headers, record),
         };
         for (name, value) in GUARDS {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -100,10 +102,11 @@ fn moved() -> Response {
 fn events(
     app: &Arc<App>,
     live: &Live,
+    peer: IpAddr,
     headers: &HeaderMap,
     record: Box<RequestRecord>,
 ) -> Response {
-    if let Err(error) = check_operator(live, headers) {
+    if let Err(error) = check_operator(live, peer, headers) {
         return refuse(record, &error, Shape::OpenAi);
     }
     let Ok(place) = app.watchers.clone().try_acquire_owned() else {
