@@ -572,10 +572,11 @@ fn every_setting_is_changed_by_some_test() {
     });
     let process = ["start", "reload"]
         .map(|part| format!("{folder}/../bins/z2api-server/tests/process/{part}.rs").into());
-    let kept = format!("{folder}/responses/kept.rs").into();
+    let parts = ["responses/kept", "traces/calls", "traces/context", "traces/sending"]
+        .map(|part| format!("{folder}/{part}.rs").into());
     let tests: String = files
         .chain(process)
-        .chain([kept])
+        .chain(parts)
         .map(|path| std::fs::read_to_string(path).unwrap())
         .collect();
     let untested: Vec<&str> = VARIABLES

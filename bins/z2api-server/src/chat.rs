@@ -28,6 +28,7 @@ use crate::service::refuse;
 use crate::shape::Shape;
 use crate::slot::Slot;
 use crate::tee::Tee;
+use crate::traced::trace;
 
 /// Answers a chat request.
 pub(crate) async fn complete<A: Api>(
@@ -38,9 +39,7 @@ pub(crate) async fn complete<A: Api>(
 ) -> Response {
     record.counted();
     if let Some(tracer) = &app.tracer {
-        let told = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-        let scheme = if live.peers.tls.is_some() { "https" } else { "http" };
-        record.trace(tracer.clone(), scheme, told("traceparent"), told("tracestate"));
+        trace(tracer, live.peers.tls.is_some(), &request, &mut record);
     }
     let id = record.id().clone();
     let told = |error: &ApiError| A::SHAPE.body(error, &id);
@@ -252,6 +251,9 @@ pub(crate) fn note_end(transform: &Transform, record: &mut RequestRecord) {
 pub(crate) fn note_counts(transform: &Transform, record: &mut RequestRecord) {
     if let Some(usage) = transform.usage() {
         record.usage(usage.prompt_tokens, usage.completion_tokens);
+        let cached = usage.prompt_tokens_details.and_then(|details| details.cached_tokens);
+        let thinking = usage.completion_tokens_details.and_then(|parts| parts.reasoning_tokens);
+        record.usage_parts(cached, thinking);
     }
     let (unknown, divergences) = (transform.unknown_events(), transform.edit_divergences());
     record.metrics().odd_events(unknown, divergences);

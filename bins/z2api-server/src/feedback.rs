@@ -10,6 +10,7 @@ use z2api_upstream_client::{Client, Error, Failed, Started};
 use z2api_wire::chat::Chat;
 
 use crate::observed::Observed;
+use crate::traced;
 
 /// Watches one request's way to its first event.
 #[derive(Debug)]
@@ -46,10 +47,13 @@ impl Feedback {
 
     /// Asks the upstream, and tells what came of it.
     pub(crate) async fn ask(&self, client: &Client, chat: &Chat) -> Result<Started, Failed> {
-        self.observed.tries.asks();
+        self.observed.tries.asks(|| traced::call(client, chat));
         let asked = Instant::now();
         let asking = client.chat_observed(chat, &self.observed).instrument(self.span.clone());
         let outcome = asking.await;
+        if let Ok(started) = &outcome {
+            self.observed.tries.answers(|| traced::answer_name(started.events.named()));
+        }
         match &outcome {
             // With a second attempt in it, the time says nothing.
             Ok(started) if started.attempts == 1 => {

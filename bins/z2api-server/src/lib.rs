@@ -43,6 +43,7 @@ mod signals;
 mod slot;
 mod status;
 mod tee;
+mod traced;
 mod watch;
 mod workers;
 

@@ -1,7 +1,7 @@
 //! Notes in a request's record how often the upstream was asked for it, and what came of each.
 
 use z2api_observability::{ANSWERED, GIVEN_UP, Queue, Tries, Try};
-use z2api_upstream_client::{Attempt, Observer, Outcome};
+use z2api_upstream_client::{Attempt, Observer, Outcome, TracePlace};
 
 /// Watches the attempts of one request.
 #[derive(Debug, Clone)]
@@ -18,8 +18,9 @@ impl Observer for Observed {
         self.tries.waited();
     }
 
-    fn begins(&self, _: u32) -> Option<String> {
-        self.tries.begin()
+    fn begins(&self, _: u32) -> Option<TracePlace> {
+        let place = self.tries.begin()?;
+        Some(TracePlace { parent: place.parent, state: place.state })
     }
 
     fn ended(&self, attempt: &Attempt) {
@@ -28,7 +29,7 @@ impl Observer for Observed {
             Outcome::Failed { kind, status } => (kind, status),
             Outcome::GivenUp => (GIVEN_UP, None),
         };
-        let Attempt { number, token, took, unknown_events, .. } = *attempt;
+        let Attempt { number, token, took, status: received, unknown_events, .. } = *attempt;
         if unknown_events > 0 {
             self.tries.unknown_events(unknown_events);
             tracing::info!(
@@ -37,6 +38,6 @@ impl Observer for Observed {
                 "the upstream sent events of unknown shape, and no answer"
             );
         }
-        self.tries.add(Try { number, token, outcome, status, took });
+        self.tries.add(Try { number, token, outcome, status, received, took });
     }
 }

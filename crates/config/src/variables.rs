@@ -272,7 +272,7 @@ pub const VARIABLES: &[Variable] = &[
     v(
         "TRACE_UPSTREAM",
         "false",
-        "Tell the upstream its place in the trace, as `traceparent`. It is told nothing else of it.",
+        "Tell the upstream its place in the trace, as `traceparent`, with the caller's `tracestate`.",
     ),
     v("DEBUG_MODE", "false", "Debug lines in the log."),
     v(

@@ -10,8 +10,8 @@ use crate::line::{Options, Parameters, RequestLine, ResponseLine, now};
 use crate::metrics::{Ended, Metrics, Owner};
 use crate::recent::Finished;
 use crate::sink::LogSink;
-use crate::spans::{self, InSpans, Tracer};
-use crate::tries::{Noted, Traced, Tries};
+use crate::spans::{InSpans, Tracer};
+use crate::tries::{Came, Noted, Traced, Tries};
 use crate::waits::Queue;
 
 /// nginx's number for a client that went away before its answer was complete.
@@ -119,6 +119,7 @@ pub struct RequestRecord {
     manner: Option<(&'static str, &'static str)>,
     tries: Tries,
     usage: Option<(u64, u64)>,
+    usage_parts: (Option<u64>, Option<u64>),
     finish_reason: Option<&'static str>,
     first_byte: Option<Duration>,
     upstream_end: Option<Instant>,
@@ -161,6 +162,7 @@ impl RequestRecord {
             manner: None,
             tries: Tries::default(),
             usage: None,
+            usage_parts: (None, None),
             finish_reason: None,
             first_byte: None,
             upstream_end: None,
@@ -176,17 +178,11 @@ impl RequestRecord {
         })
     }
 
-    /// The request came by `scheme`, and is traced, under the span that its `traceparent` and
-    /// `tracestate` name, if they do.
-    pub fn trace(
-        &mut self,
-        tracer: Tracer,
-        scheme: &'static str,
-        parent: Option<&str>,
-        state: Option<&str>,
-    ) {
+    /// The request came so, and is traced, under the span that its `traceparent` and `tracestate`
+    /// name, if they do.
+    pub fn trace(&mut self, tracer: Tracer, came: Came, parent: Option<&str>, state: Option<&str>) {
         let place = tracer.place(parent, state);
-        self.tries.lock().traced = Some(Traced { tracer, scheme, place });
+        self.tries.lock().traced = Some(Traced { tracer, came, place });
     }
 
     /// The metrics that the request goes into.
@@ -251,6 +247,12 @@ impl RequestRecord {
     /// What the upstream counted, in tokens.
     pub fn usage(&mut self, prompt: u64, completion: u64) {
         self.usage = Some((prompt, completion));
+    }
+
+    /// Which part of the prompt's tokens the upstream had in its cache, and which part of the answer's
+    /// was thinking; as far as it says so.
+    pub fn usage_parts(&mut self, cached: Option<u64>, reasoning: Option<u64>) {
+        self.usage_parts = (cached, reasoning);
     }
 
     /// Why the model stopped.
@@ -456,31 +458,28 @@ impl RequestRecord {
 
     /// Hands a chat request to the tracer, if it is traced.
     fn spans(&self, end: &End<'_>, noted: &Noted) {
-        let (true, Some(Traced { tracer, scheme, place })) = (self.counted, &noted.traced) else {
+        let (true, Some(Traced { tracer, came, place })) = (self.counted, &noted.traced) else {
             return;
         };
-        let asked = self.asked.as_ref();
         let request = InSpans {
             request_id: self.id.as_str(),
             method: &self.method,
             path: &self.endpoint,
-            scheme,
+            came,
+            client_ip: self.client_ip,
+            user_agent: &self.asker.user_agent,
             route: self.route,
-            status: end.status,
+            sent: (end.status != HUNG_UP).then_some(end.status).or(self.status),
             failure: end.kind,
-            is_error: end.is_error() && end.owner != Owner::Client,
             took: end.took,
             queued: noted.queued(),
+            model: self.model.as_deref(),
+            stream: self.asked.as_ref().map(|asked| asked.stream),
             dialect: self.manner.map(|(dialect, _)| dialect),
-            asked: spans::Asked {
-                model: self.model.as_deref(),
-                stream: asked.is_some_and(|asked| asked.stream),
-                max_tokens: asked.and_then(|asked| asked.max_tokens),
-                temperature: asked.and_then(|asked| asked.temperature),
-            },
             usage: self.usage,
+            usage_parts: self.usage_parts,
             finish_reason: self.finish_reason,
-            tries: &noted.kept,
+            noted,
         };
         tracer.ended(place, &request);
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use opentelemetry::trace::SpanId;
 use serde::Serialize;
 
-use crate::spans::{Place, Tracer, new_span};
+use crate::spans::{AnswerName, ModelCall, Place, Tracer, UpstreamPlace, new_span};
 use crate::waits::{Queue, Waits};
 
 /// How many are kept; beyond, they are only counted.
@@ -23,6 +23,8 @@ pub struct Try {
     pub outcome: &'static str,
     /// The upstream's status, if it refused with one.
     pub status: Option<u16>,
+    /// The status that came, also where the answer then refuses.
+    pub received: Option<u16>,
     /// Until the model's first token, or the failure.
     pub took: Duration,
 }
@@ -43,12 +45,22 @@ pub(crate) struct TryLine {
     took_ms: u64,
 }
 
+/// How a request came, as far as its span tells it.
+#[derive(Debug, Clone, Default)]
+pub struct Came {
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// The version of HTTP, such as `1.1`.
+    pub version: &'static str,
+    /// The name and port that the client asked for, if it names them.
+    pub host: Option<(String, u16)>,
+}
+
 /// A request's place in a trace, and who takes its spans.
 #[derive(Debug, Clone)]
 pub(crate) struct Traced {
     pub(crate) tracer: Tracer,
-    /// `http` or `https`, as the client came.
-    pub(crate) scheme: &'static str,
+    pub(crate) came: Came,
     pub(crate) place: Place,
 }
 
@@ -71,13 +83,17 @@ pub(crate) struct Noted {
     /// How long the request's body took to come.
     body: Option<Duration>,
     /// Since when the upstream is asked.
-    asked: Option<Instant>,
+    pub(crate) asked: Option<Instant>,
     /// When an answer that goes out in one piece was all there.
     gathered: Option<Instant>,
     /// Where the request stands in a trace.
     pub(crate) traced: Option<Traced>,
     /// The span of the try that is under way.
     span: Option<SpanId>,
+    /// What the upstream is asked, if the request is traced.
+    pub(crate) call: Option<ModelCall>,
+    /// What the upstream calls its answer.
+    pub(crate) answer: AnswerName,
 }
 
 /// A try, and when it ended.
@@ -90,8 +106,8 @@ pub(crate) struct Ended {
 }
 
 impl Tries {
-    /// A try begins. Gives the `traceparent` for the upstream, if it is to be told.
-    pub fn begin(&self) -> Option<String> {
+    /// A try begins. Gives the place in the trace for the upstream, if it is to be told.
+    pub fn begin(&self) -> Option<UpstreamPlace> {
         let noted = &mut *self.lock();
         let Traced { tracer, place, .. } = noted.traced.as_ref()?;
         let span = *noted.span.insert(new_span());
@@ -124,9 +140,19 @@ impl Tries {
         self.lock().body = Some(took);
     }
 
-    /// The upstream is about to be asked, as often as need be.
-    pub fn asks(&self) {
-        self.lock().asked = Some(Instant::now());
+    /// The upstream is about to be asked, as often as need be. What it is asked is told only to traces.
+    pub fn asks(&self, call: impl FnOnce() -> ModelCall) {
+        let noted = &mut *self.lock();
+        noted.asked = Some(Instant::now());
+        noted.call = noted.is_sampled().then(call);
+    }
+
+    /// The upstream answers, and calls its answer so; told only to traces.
+    pub fn answers(&self, name: impl FnOnce() -> AnswerName) {
+        let noted = &mut *self.lock();
+        if noted.is_sampled() {
+            noted.answer = name();
+        }
     }
 
     /// An answer that goes out in one piece is all there.
@@ -216,6 +242,10 @@ impl Noted {
     pub(crate) fn trace_id(&self) -> Option<String> {
         let place = &self.traced.as_ref()?.place;
         place.is_sampled().then(|| place.trace_id())
+    }
+
+    fn is_sampled(&self) -> bool {
+        self.traced.as_ref().is_some_and(|traced| traced.place.is_sampled())
     }
 
     pub(crate) fn lines(&self) -> Vec<TryLine> {

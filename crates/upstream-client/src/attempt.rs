@@ -1,7 +1,7 @@
 //! One attempt: a token, a request, and the wait for the first event.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use ::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use ::http::{Method, Request, Response, Uri};
@@ -13,6 +13,7 @@ use crate::dialect::{self, Outgoing, Uploaded};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Found, Wait};
 use crate::events::EventStream;
+use crate::observer::{Came, TracePlace};
 use crate::pool::Source;
 use crate::settings::Timeouts;
 use crate::token::Token;
@@ -20,6 +21,8 @@ use crate::transport::{Body, Transport};
 
 /// Of W3C's Trace Context.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Of the same.
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// What every attempt of a client needs.
 pub(crate) struct Attempts {
@@ -34,17 +37,23 @@ pub(crate) struct Attempts {
 /// What one chat has sent ahead, so that a retry need not; and what its requests carry besides.
 #[derive(Default)]
 pub(crate) struct SentAhead {
-    /// The header `traceparent`.
-    trace: Option<HeaderValue>,
+    /// The headers `traceparent` and `tracestate`.
+    trace: Option<Box<HeaderMap>>,
     /// With which token.
-    by: Option<String>,
+    by: Option<Box<str>>,
     files: Vec<Uploaded>,
 }
 
 impl SentAhead {
-    /// What the requests of the next attempt carry as their place in a trace.
-    pub(crate) fn trace(&mut self, parent: Option<String>) {
-        self.trace = parent.and_then(|parent| HeaderValue::from_str(&parent).ok());
+    /// The next attempt begins, and its requests tell this place in a trace.
+    pub(crate) fn begin(&mut self, place: Option<TracePlace>) {
+        self.trace = place.and_then(|place| {
+            let mut headers = HeaderMap::new();
+            headers.insert(TRACEPARENT, HeaderValue::from_str(&place.parent).ok()?);
+            let state = place.state.and_then(|state| HeaderValue::from_str(&state).ok());
+            state.and_then(|state| headers.insert(TRACESTATE, state));
+            Some(Box::new(headers))
+        });
     }
 }
 
@@ -62,14 +71,13 @@ impl From<Error> for FailedAttempt {
 }
 
 impl Attempts {
-    /// Asks once. Dropping the future closes the connection. `unknown` counts events of unknown shape
-    /// that nobody gets.
+    /// Asks once, and notes in `came` what comes. Dropping the future closes the connection.
     pub(crate) async fn ask(
         &self,
         chat: &Chat,
         source: &Source,
         sent: &mut SentAhead,
-        unknown: &AtomicU64,
+        came: &Came,
     ) -> Result<EventStream, FailedAttempt> {
         let (token, guest) = match source {
             Source::Given(token) => (token.clone(), false),
@@ -78,7 +86,7 @@ impl Attempts {
         let generation = token.generation();
         let asked = async {
             self.send_ahead(chat, &token, guest, sent).await?;
-            self.ask_as(&token, chat, sent, unknown).await
+            self.ask_as(&token, chat, sent, came).await
         };
         asked.await.map_err(|error| FailedAttempt { error, generation })
     }
@@ -88,16 +96,15 @@ impl Attempts {
         token: &Token,
         chat: &Chat,
         sent: &SentAhead,
-        unknown: &AtomicU64,
+        came: &Came,
     ) -> Result<EventStream, Error> {
         let mut outgoing = dialect::request(&self.endpoint, chat, &sent.files)?;
-        if let Some(trace) = &sent.trace {
-            outgoing.headers.insert(TRACEPARENT, trace.clone());
-        }
+        outgoing.headers.extend(sent.trace.iter().flat_map(|headers| (**headers).clone()));
         let answer = self.post(&self.endpoint.chat, outgoing, token).await?;
+        came.status.store(answer.status().as_u16(), Relaxed);
         let token = Some(token.clone());
         let reader = answer::open(answer, self.endpoint.dialect, self.max_event, token).await?;
-        EventStream::begin(reader, &self.timeouts, unknown).await
+        EventStream::begin(reader, &self.timeouts, &came.unknown).await
     }
 
     /// Sends what has to be there before the chat. Files belong to a token: with another, they are
@@ -121,7 +128,7 @@ impl Attempts {
                 .ok_or(Error::NotAStream { found: Found::Json })?;
             files.push(file);
         }
-        sent.by = Some(token.text().to_owned());
+        sent.by = Some(token.text().into());
         sent.files = files;
         Ok(())
     }

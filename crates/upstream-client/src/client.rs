@@ -121,6 +121,12 @@ impl Client {
         self.dialect() == Dialect::OpenAi && path.any(|segment| segment == "paas")
     }
 
+    /// Where chats are sent, without what stands behind a `?`, which may hold a secret.
+    pub fn url(&self) -> String {
+        let chat = &self.inner.attempts.endpoint.chat;
+        format!("{}{}", self.inner.attempts.endpoint.origin, chat.path())
+    }
+
     /// What is known about its tokens, in the order of the settings; or about the guest.
     pub fn tokens(&self) -> Vec<TokenStatus> {
         self.inner.pool.status()
@@ -176,24 +182,25 @@ impl Client {
         budget.earn();
         let deadline = after(upstream.timeouts.first_event);
         let mut count = Count::default();
-        let (mut last, mut sent) = (None, SentAhead::default());
+        // Boxed: each chat has room for it, and few have one.
+        let (mut last, mut sent) = (None::<Box<Error>>, SentAhead::default());
         loop {
             let waiting = Waiting::new(observer);
             let lease = match pool.take(&chat.model, deadline).await {
                 Ok(lease) => lease,
-                Err(error) => return Err(count.failed(last.unwrap_or(error))),
+                Err(error) => return Err(count.failed(last.map_or(error, |last| *last))),
             };
             drop(waiting);
             let pass = match breaker.pass() {
                 Ok(pass) => pass,
-                Err(error) => return Err(count.failed(last.unwrap_or(error))),
+                Err(error) => return Err(count.failed(last.map_or(error, |last| *last))),
             };
             count.attempts += 1;
-            sent.trace(observer.begins(count.attempts));
+            sent.begin(observer.begins(count.attempts));
             let watched = Watched::new(observer, count.attempts, lease.position());
             let failed = match timeout_at(
                 deadline,
-                upstream.ask(chat, lease.source(), &mut sent, &watched.unknown),
+                upstream.ask(chat, lease.source(), &mut sent, &watched.came),
             )
             .await
             {
@@ -233,7 +240,7 @@ impl Client {
                 "the upstream is asked again"
             );
             sleep(delay).await;
-            last = Some(error);
+            last = Some(Box::new(error));
         }
     }
 }

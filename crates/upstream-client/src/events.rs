@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use futures::Stream;
 use z2api_wire::event::Event;
+use z2api_wire::named::Named;
 
 use crate::clocks::Clocks;
 use crate::error::Error;
@@ -77,6 +78,12 @@ impl EventStream {
     pub(crate) fn hold(mut self, lease: Lease) -> Self {
         self.lease = Some(lease);
         self
+    }
+
+    /// What the upstream calls the answer, and the model that gives it. None where the dialect has no
+    /// names for them.
+    pub fn named(&self) -> Option<&Named> {
+        self.reader.named()
     }
 
     /// Hands all events of one read of the upstream to `each`, without copying them.

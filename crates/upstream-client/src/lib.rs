@@ -109,6 +109,7 @@ pub use z2api_wire::Malformed;
 pub use z2api_wire::chat::Chat;
 pub use z2api_wire::event::{Dialect, Event, FinishReason, Phase, ToolCallDelta, Usage};
 pub use z2api_wire::fault::Fault;
+pub use z2api_wire::named::Named;
 pub use z2api_wire::openai::request::{Content, ImageUrl, Message, Part, Role};
 
 pub use crate::breaker::{BreakerPolicy, BreakerState};
@@ -116,7 +117,7 @@ pub use crate::budget::RetryBudget;
 pub use crate::client::{Client, Failed, Started};
 pub use crate::error::{Blocker, Error, Found, Owner, Verdict, Wait};
 pub use crate::events::EventStream;
-pub use crate::observer::{Attempt, Observer, Outcome};
+pub use crate::observer::{Attempt, Observer, Outcome, TracePlace};
 pub use crate::pool::{ModelLimit, TokenState, TokenStatus};
 pub use crate::retry::RetryPolicy;
 pub use crate::secret::Secret;

@@ -1,6 +1,6 @@
 //! Who watches a chat's attempts, as they begin and as they end.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU16, AtomicU64};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,11 +15,8 @@ pub trait Observer: Send + Sync {
     /// That wait is over: with a token, without one, or since its caller went away.
     fn waited(&self) {}
 
-    /// An attempt begins. The answer is the value of the header `traceparent` that its requests
-    /// carry, or None for no such header.
-    ///
-    /// The header is W3C's Trace Context; a value that no header can have is left out.
-    fn begins(&self, attempt: u32) -> Option<String> {
+    /// An attempt begins. The answer is the place in a trace that its requests tell, or None.
+    fn begins(&self, attempt: u32) -> Option<TracePlace> {
         let _ = attempt;
         None
     }
@@ -33,6 +30,16 @@ pub trait Observer: Send + Sync {
 /// Watches nothing.
 impl Observer for () {}
 
+/// A place in a trace, as the headers of W3C's Trace Context. A value that no header can have is left
+/// out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TracePlace {
+    /// The value of `traceparent`.
+    pub parent: String,
+    /// The value of `tracestate`, if there is one.
+    pub state: Option<String>,
+}
+
 /// One time the upstream was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -43,6 +50,8 @@ pub struct Attempt {
     pub token: usize,
     /// Until the first event, the failure, or the end of the caller's patience.
     pub took: Duration,
+    /// The HTTP status that came for the chat, if one did: 200 also where the answer then refuses.
+    pub status: Option<u16>,
     /// What came of it.
     pub outcome: Outcome,
     /// How many events of a shape that is not known came to nothing: all of an attempt without an
@@ -69,10 +78,18 @@ pub enum Outcome {
 /// An attempt under way. Dropped without a word, it counts as given up.
 pub(crate) struct Watched<'a> {
     observer: &'a dyn Observer,
-    number: u32,
-    token: usize,
     began: Instant,
-    outcome: Outcome,
+    token: usize,
+    number: u32,
+    told: bool,
+    pub(crate) came: Came,
+}
+
+/// What has come of an attempt so far.
+#[derive(Default)]
+pub(crate) struct Came {
+    /// The status of the answer to the chat; 0 if there is none yet.
+    pub(crate) status: AtomicU16,
     /// Events of unknown shape that nobody gets.
     pub(crate) unknown: AtomicU64,
 }
@@ -95,23 +112,31 @@ impl Drop for Waiting<'_> {
 
 impl<'a> Watched<'a> {
     pub(crate) fn new(observer: &'a dyn Observer, number: u32, token: usize) -> Self {
-        let (began, outcome) = (Instant::now(), Outcome::GivenUp);
-        Self { observer, number, token, began, outcome, unknown: AtomicU64::new(0) }
+        let (began, came) = (Instant::now(), Came::default());
+        Self { observer, began, token, number, told: false, came }
     }
 
     pub(crate) fn answered(mut self) {
-        self.outcome = Outcome::Answered;
+        self.tell(Outcome::Answered);
     }
 
     pub(crate) fn failed(mut self, error: &Error) {
-        self.outcome = Outcome::Failed { kind: error.kind(), status: error.status() };
+        self.tell(Outcome::Failed { kind: error.kind(), status: error.status() });
+    }
+
+    fn tell(&mut self, outcome: Outcome) {
+        self.told = true;
+        let Self { number, token, began, .. } = *self;
+        let (took, unknown_events) = (began.elapsed(), *self.came.unknown.get_mut());
+        let status = Some(*self.came.status.get_mut()).filter(|status| *status != 0);
+        self.observer.ended(&Attempt { number, token, took, status, outcome, unknown_events });
     }
 }
 
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
-        let Self { number, token, outcome, .. } = *self;
-        let (took, unknown_events) = (self.began.elapsed(), *self.unknown.get_mut());
-        self.observer.ended(&Attempt { number, token, took, outcome, unknown_events });
+        if !self.told {
+            self.tell(Outcome::GivenUp);
+        }
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use z2api_wire::Malformed;
 use z2api_wire::decode::EventDecoder;
 use z2api_wire::event::{Dialect, Event};
+use z2api_wire::named::Named;
 use z2api_wire::sse::Decoder;
 
 use crate::classify::Refusal;
@@ -82,6 +83,11 @@ impl Reader {
             dialect,
             token,
         }
+    }
+
+    /// What the upstream calls the answer, once it has said so.
+    pub(crate) fn named(&self) -> Option<&Named> {
+        self.events.named()
     }
 
     /// Closes the connection.

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 
 use crate::event::{Dialect, Event, Phase};
+use crate::named::Named;
 use crate::string::{plain_len, unescape};
 use crate::{Malformed, openai, zai};
 
@@ -19,6 +20,8 @@ pub struct EventDecoder {
     shape: Option<Shape>,
     /// Where a text with escapes is put.
     unescaped: String,
+    /// What the first event says of the answer.
+    named: Option<Box<Named>>,
 }
 
 /// An event around its text.
@@ -34,7 +37,7 @@ struct Shape {
 impl EventDecoder {
     /// A decoder for one stream.
     pub fn new(dialect: Dialect) -> Self {
-        Self { dialect, shape: None, unescaped: String::new() }
+        Self { dialect, shape: None, unescaped: String::new(), named: None }
     }
 
     /// Reads the data of one SSE event and hands what it says to `emit`.
@@ -57,6 +60,11 @@ impl EventDecoder {
         self.parse(str_of(data)?, emit)
     }
 
+    /// What the upstream calls the answer, and the model that gives it, as its first event says.
+    pub fn named(&self) -> Option<&Named> {
+        self.named.as_deref()
+    }
+
     fn parse(&mut self, data: &str, emit: &mut impl FnMut(Event<'_>)) -> Result<(), Malformed> {
         let mut place = Place::default();
         let mut watch = |event: Event<'_>| {
@@ -65,7 +73,10 @@ impl EventDecoder {
         };
         match self.dialect {
             Dialect::ZaiWeb => zai::decode(data, &mut watch)?,
-            Dialect::OpenAi => openai::decode(data, &mut watch)?,
+            Dialect::OpenAi => {
+                openai::decode(data, &mut watch)?;
+                self.named.get_or_insert_with(|| Box::new(Named::in_chunk(data)));
+            }
         }
         if let Some((phase, at, length)) = place.only_text {
             let (before, text) = data.split_at(at);

@@ -23,6 +23,7 @@ pub mod decode;
 pub mod event;
 pub mod fault;
 pub mod json;
+pub mod named;
 pub mod names;
 pub mod openai;
 pub mod sse;

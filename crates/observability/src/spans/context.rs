@@ -2,9 +2,7 @@
 
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
-use opentelemetry::trace::{
-    SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState,
-};
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, ShouldSample};
 
@@ -14,6 +12,17 @@ pub(crate) struct Place {
     pub(super) context: SpanContext,
     /// The caller's span; invalid without one.
     pub(super) parent: SpanId,
+    /// The span of the call of the model, under its own.
+    pub(super) call: SpanId,
+}
+
+/// A place in a trace for the upstream, as the headers of W3C's Trace Context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamPlace {
+    /// The value of `traceparent`.
+    pub parent: String,
+    /// The value of `tracestate`: the caller's, if it gave one.
+    pub state: Option<String>,
 }
 
 /// The headers that tell a place.
@@ -54,6 +63,7 @@ pub(super) fn place(sampler: &Sampler, parent: Option<&str>, state: Option<&str>
     Place {
         context: SpanContext::new(trace, new_span(), flags, false, sampled.trace_state),
         parent: caller.span_id(),
+        call: new_span(),
     }
 }
 
@@ -72,17 +82,18 @@ impl Place {
         self.context.trace_id().to_string()
     }
 
-    /// The header for whoever is asked in a span under this one. The state of others is not passed
-    /// on: it comes from the client.
-    pub(super) fn traceparent(&self, span: SpanId) -> String {
+    /// What whoever is asked in a span under this one is told.
+    pub(super) fn upstream(&self, span: SpanId) -> UpstreamPlace {
         let flags = u8::from(self.is_sampled());
-        format!("00-{}-{span}-{flags:02x}", self.context.trace_id())
+        let parent = format!("00-{}-{span}-{flags:02x}", self.context.trace_id());
+        let state = self.context.trace_state().header();
+        UpstreamPlace { parent, state: (!state.is_empty()).then_some(state) }
     }
 
     /// A place in the same trace.
     pub(super) fn with_span(&self, span: SpanId) -> SpanContext {
-        let flags = self.context.trace_flags();
-        SpanContext::new(self.context.trace_id(), span, flags, false, TraceState::NONE)
+        let (flags, state) = (self.context.trace_flags(), self.context.trace_state().clone());
+        SpanContext::new(self.context.trace_id(), span, flags, false, state)
     }
 }
 
@@ -107,8 +118,9 @@ mod tests {
                 let place = place(&parent_based(otherwise), Some(&parent(flags)), Some("a=b"));
                 assert_eq!((place.trace_id().as_str(), place.is_sampled()), (TRACE, sampled));
                 assert_eq!(place.parent.to_string(), "b7ad6b7169203331");
-                let out = place.traceparent(new_span());
-                assert!(out.starts_with(&format!("00-{TRACE}-")) && out.ends_with(flags), "{out}");
+                let UpstreamPlace { parent, state } = place.upstream(new_span());
+                assert!(parent.starts_with(&format!("00-{TRACE}-")) && parent.ends_with(flags));
+                assert_eq!(state.as_deref(), Some("a=b"));
             }
         }
     }

@@ -1,12 +1,14 @@
 //! Traces: the spans of a request, made from its record when it ends.
 //!
-//! One span is the request, by the conventions for HTTP; under it stands one for each time that the
-//! upstream was asked, by those for generative AI (operation `chat`). None holds a word of a message
-//! or an answer, a key, or the client's path.
+//! One span is the request, by the conventions for HTTP servers. Under it stands the call of the model
+//! with all its tries, by those for generative AI (operation `chat`); and under that each time that
+//! the upstream was asked, by those for HTTP clients. None holds a word of a message or an answer, a
+//! key, or a path of the client's invention.
 
 mod context;
 mod export;
 mod load;
+mod of_call;
 mod of_request;
 
 use std::fmt;
@@ -19,8 +21,10 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SpanProcessor};
 
+pub use context::UpstreamPlace;
 pub(crate) use context::{Place, new_span};
-pub(crate) use of_request::{Asked, InSpans};
+pub use of_call::{AnswerName, ModelCall};
+pub(crate) use of_request::InSpans;
 
 use export::Collector;
 use load::{Load, MAX_WAITING};
@@ -150,9 +154,9 @@ impl Tracer {
         context::place(&self.inner.sampler, parent, state)
     }
 
-    /// The `traceparent` for the upstream, if it is to be told.
-    pub(crate) fn for_upstream(&self, place: &Place, attempt: SpanId) -> Option<String> {
-        self.inner.tell_upstream.then(|| place.traceparent(attempt))
+    /// The place of an attempt, if the upstream is to be told.
+    pub(crate) fn for_upstream(&self, place: &Place, attempt: SpanId) -> Option<UpstreamPlace> {
+        self.inner.tell_upstream.then(|| place.upstream(attempt))
     }
 
     /// A request has ended.

@@ -1,28 +1,15 @@
-//! A request's record as spans.
+//! A request's record as spans: the request, the call of the model under it, and the tries under that.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::trace::{SpanId, SpanKind, Status, TraceFlags};
-use opentelemetry::{Array, InstrumentationScope, KeyValue, StringValue, Value};
+use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::Place;
-use crate::tries::{ANSWERED, Ended, GIVEN_UP};
-
-/// Nobody waited for it any more: no error of the upstream's.
-fn is_the_clients_going(kind: &str) -> bool {
-    matches!(kind, GIVEN_UP | "client_hung_up" | "client_stalled")
-}
-
-/// What a span tells of what was asked.
-#[derive(Debug, Default)]
-pub(crate) struct Asked<'a> {
-    pub(crate) model: Option<&'a str>,
-    pub(crate) stream: bool,
-    pub(crate) max_tokens: Option<u64>,
-    pub(crate) temperature: Option<f64>,
-}
+use crate::tries::{Came, Noted};
 
 /// What a record tells at its end.
 #[derive(Debug)]
@@ -31,151 +18,131 @@ pub(crate) struct InSpans<'a> {
     pub(crate) method: &'a str,
     /// The path: of a chat request, so one of a few.
     pub(crate) path: &'a str,
-    pub(crate) scheme: &'static str,
+    pub(crate) came: &'a Came,
+    pub(crate) client_ip: IpAddr,
+    pub(crate) user_agent: &'a str,
     pub(crate) route: &'static str,
-    pub(crate) status: u16,
+    /// The status that went out, if one did.
+    pub(crate) sent: Option<u16>,
     /// The kind of failure.
     pub(crate) failure: Option<&'static str>,
-    /// It is the gateway's or the upstream's.
-    pub(crate) is_error: bool,
     pub(crate) took: Duration,
     pub(crate) queued: Option<Duration>,
+    /// The model's public name.
+    pub(crate) model: Option<&'a str>,
+    /// Whether the client wants a stream.
+    pub(crate) stream: Option<bool>,
     pub(crate) dialect: Option<&'static str>,
-    pub(crate) asked: Asked<'a>,
     pub(crate) usage: Option<(u64, u64)>,
+    /// Cached tokens of the prompt, and the answer's tokens of thinking.
+    pub(crate) usage_parts: (Option<u64>, Option<u64>),
     pub(crate) finish_reason: Option<&'static str>,
-    pub(crate) tries: &'a [Ended],
+    pub(crate) noted: &'a Noted,
+}
+
+/// What the spans of one request share.
+pub(super) struct Frame<'a> {
+    pub(super) place: &'a Place,
+    pub(super) scope: &'a InstrumentationScope,
+    end: SystemTime,
+    end_instant: Instant,
+}
+
+impl Frame<'_> {
+    pub(super) fn end(&self) -> SystemTime {
+        self.end
+    }
+
+    /// The same moment by the clock that a collector knows.
+    pub(super) fn time(&self, at: Instant) -> SystemTime {
+        self.end - self.end_instant.saturating_duration_since(at)
+    }
+
+    /// A span with the parts that all of them have.
+    pub(super) fn blank(&self) -> SpanData {
+        debug_assert_eq!(self.place.context.trace_flags(), TraceFlags::SAMPLED);
+        SpanData {
+            span_context: self.place.context.clone(),
+            parent_span_id: SpanId::INVALID,
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Internal,
+            name: Cow::Borrowed(""),
+            start_time: self.end,
+            end_time: self.end,
+            attributes: Vec::new(),
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: Status::Unset,
+            instrumentation_scope: self.scope.clone(),
+        }
+    }
 }
 
 impl InSpans<'_> {
     /// How many spans they are.
     pub(super) fn count(&self) -> usize {
-        1 + self.tries.len()
+        1 + usize::from(self.noted.call.is_some()) + self.noted.kept.len()
     }
 
-    /// The request's span, and one for each try.
+    /// The request's span, the one of the call, and one for each try.
     pub(super) fn spans(&self, place: &Place, scope: &InstrumentationScope) -> Vec<SpanData> {
-        let now = (SystemTime::now(), Instant::now());
-        let tries = self.tries.iter().map(|ended| self.of_try(place, scope, ended, now));
-        std::iter::once(self.of_request(place, scope, now.0)).chain(tries).collect()
+        let frame = Frame { place, scope, end: SystemTime::now(), end_instant: Instant::now() };
+        let mut spans = vec![self.of_request(&frame)];
+        spans.extend(self.of_call(&frame));
+        spans
     }
 
-    fn of_request(&self, place: &Place, scope: &InstrumentationScope, now: SystemTime) -> SpanData {
-        let mut attributes = vec![
+    fn of_request(&self, frame: &Frame<'_>) -> SpanData {
+        SpanData {
+            parent_span_id: frame.place.parent,
+            parent_span_is_remote: frame.place.parent != SpanId::INVALID,
+            span_kind: SpanKind::Server,
+            name: Cow::Owned(format!("{} {}", self.method, self.path)),
+            start_time: frame.end() - self.took,
+            attributes: self.about_request(),
+            status: self.request_status(),
+            ..frame.blank()
+        }
+    }
+
+    /// A status of the 400s is the client's affair. An answer that was not sent whole is an error,
+    /// also where the client gave it up: the conventions have it so.
+    fn request_status(&self) -> Status {
+        match (self.failure, self.sent) {
+            (Some(_), Some(400..=499)) | (None, _) => Status::Unset,
+            (Some(kind), _) => Status::error(kind),
+        }
+    }
+
+    /// By the conventions for HTTP servers.
+    fn about_request(&self) -> Vec<KeyValue> {
+        let Came { scheme, version, host } = self.came;
+        let mut all = vec![
             KeyValue::new("http.request.method", self.method.to_owned()),
             KeyValue::new("http.route", self.path.to_owned()),
-            KeyValue::new("http.response.status_code", i64::from(self.status)),
             KeyValue::new("url.path", self.path.to_owned()),
-            KeyValue::new("url.scheme", self.scheme),
+            KeyValue::new("url.scheme", *scheme),
+            KeyValue::new("network.protocol.version", *version),
+            KeyValue::new("client.address", self.client_ip.to_string()),
             KeyValue::new("z2api.route", self.route),
             KeyValue::new("z2api.request_id", self.request_id.to_owned()),
         ];
-        if let Some(queued) = self.queued {
-            attributes.push(KeyValue::new("z2api.queue_time", queued.as_secs_f64()));
+        if let Some((name, port)) = host {
+            all.push(KeyValue::new("server.address", name.clone()));
+            all.push(KeyValue::new("server.port", i64::from(*port)));
         }
-        attributes.extend(self.failure.map(|kind| KeyValue::new("error.type", kind)));
-        SpanData {
-            span_context: place.context.clone(),
-            parent_span_id: place.parent,
-            parent_span_is_remote: place.parent != SpanId::INVALID,
-            span_kind: SpanKind::Server,
-            name: Cow::Owned(format!("{} {}", self.method, self.path)),
-            start_time: now - self.took,
-            end_time: now,
-            attributes,
-            status: match self.failure.filter(|_| self.is_error) {
-                Some(kind) => Status::error(kind),
-                None => Status::Unset,
-            },
-            ..blank(place, scope)
+        if !self.user_agent.is_empty() {
+            all.push(KeyValue::new("user_agent.original", self.user_agent.to_owned()));
         }
-    }
-
-    fn of_try(
-        &self,
-        place: &Place,
-        scope: &InstrumentationScope,
-        ended: &Ended,
-        (now, instant): (SystemTime, Instant),
-    ) -> SpanData {
-        let at = now - instant.saturating_duration_since(ended.at);
-        let answered = ended.of.outcome == ANSWERED;
-        // The one that was answered goes on to the answer's end.
-        let end = if answered { now } else { at };
-        let failure = match ended.of.outcome {
-            ANSWERED => self.failure,
-            GIVEN_UP => Some(GIVEN_UP),
-            kind => Some(kind),
-        };
-        let mut attributes = self.about_model(answered);
-        let status = ended.of.status.map(i64::from);
-        attributes.extend(status.map(|status| KeyValue::new("http.response.status_code", status)));
-        attributes.extend(failure.map(|kind| KeyValue::new("error.type", kind)));
-        attributes.push(KeyValue::new("z2api.attempt", i64::from(ended.of.number)));
-        if answered {
-            let first = ended.of.took.as_secs_f64();
-            attributes.push(KeyValue::new("gen_ai.response.time_to_first_chunk", first));
-        }
-        let model = self.asked.model.unwrap_or_default();
-        SpanData {
-            span_context: place.with_span(ended.span),
-            parent_span_id: place.context.span_id(),
-            span_kind: SpanKind::Client,
-            name: Cow::Owned(format!("chat {model}").trim_end().to_owned()),
-            start_time: at - ended.of.took,
-            end_time: end,
-            attributes,
-            status: match failure.filter(|kind| !is_the_clients_going(kind)) {
-                Some(kind) => Status::error(kind),
-                None => Status::Unset,
-            },
-            ..blank(place, scope)
-        }
-    }
-
-    /// By the conventions for generative AI.
-    fn about_model(&self, answered: bool) -> Vec<KeyValue> {
-        let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let mut all = vec![
-            KeyValue::new("gen_ai.operation.name", "chat"),
-            KeyValue::new("gen_ai.provider.name", "z.ai"),
-        ];
-        let Asked { model, stream, max_tokens, temperature } = &self.asked;
-        all.extend(model.map(|model| KeyValue::new("gen_ai.request.model", model.to_owned())));
-        if *stream {
-            all.push(KeyValue::new("gen_ai.request.stream", true));
-        }
-        all.extend(max_tokens.map(|most| KeyValue::new("gen_ai.request.max_tokens", whole(most))));
-        all.extend(temperature.map(|warm| KeyValue::new("gen_ai.request.temperature", warm)));
-        all.extend(self.dialect.map(|dialect| KeyValue::new("z2api.dialect", dialect)));
-        if let Some((input, output)) = self.usage.filter(|_| answered) {
-            all.push(KeyValue::new("gen_ai.usage.input_tokens", whole(input)));
-            all.push(KeyValue::new("gen_ai.usage.output_tokens", whole(output)));
-        }
-        if let Some(reason) = self.finish_reason.filter(|_| answered) {
-            let reasons = Value::Array(Array::String(vec![StringValue::from(reason)]));
-            all.push(KeyValue::new("gen_ai.response.finish_reasons", reasons));
-        }
+        // Only what went out: nobody was sent a 499.
+        let sent = self.sent.map(i64::from);
+        all.extend(sent.map(|status| KeyValue::new("http.response.status_code", status)));
+        all.extend(self.failure.map(|kind| KeyValue::new("error.type", kind)));
+        all.extend(self.model.map(|model| KeyValue::new("z2api.model", model.to_owned())));
+        all.extend(self.stream.map(|stream| KeyValue::new("z2api.stream", stream)));
+        let queued = self.queued.map(|queued| queued.as_secs_f64());
+        all.extend(queued.map(|seconds| KeyValue::new("z2api.queue_time", seconds)));
         all
-    }
-}
-
-/// The parts that all spans share.
-fn blank(place: &Place, scope: &InstrumentationScope) -> SpanData {
-    debug_assert_eq!(place.context.trace_flags(), TraceFlags::SAMPLED);
-    SpanData {
-        span_context: place.context.clone(),
-        parent_span_id: SpanId::INVALID,
-        parent_span_is_remote: false,
-        span_kind: SpanKind::Internal,
-        name: Cow::Borrowed(""),
-        start_time: SystemTime::UNIX_EPOCH,
-        end_time: SystemTime::UNIX_EPOCH,
-        attributes: Vec::new(),
-        dropped_attributes_count: 0,
-        events: SpanEvents::default(),
-        links: SpanLinks::default(),
-        status: Status::Unset,
-        instrumentation_scope: scope.clone(),
     }
 }
