@@ -185,6 +185,16 @@ async fn probes_that_go_well_need_not_be_logged() {
 }
 
 #[tokio::test]
+async fn of_an_answer_without_its_body_no_bytes_are_sent() {
+    let gateway = Gateway::start(Dialect::ZaiWeb, fine()).await;
+    gateway.send("HEAD", "/health", &[], b"").await.text().await;
+    gateway.get("/health").await.text().await;
+    let sent: Vec<_> =
+        gateway.lines("response", 2).await.iter().map(|line| line["bytes_sent"].as_u64()).collect();
+    assert!(sent[0] == Some(0) && sent[1] > Some(100), "{sent:?}");
+}
+
+#[tokio::test]
 async fn an_answer_in_one_piece_has_its_first_byte_at_its_end() {
     let gateway = Gateway::with(Dialect::ZaiWeb, fine(), &[]).await;
     gateway.chat("GLM-4.5", json!({})).await.text().await;

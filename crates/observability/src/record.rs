@@ -275,8 +275,11 @@ impl RequestRecord {
         self.client_wait += took;
     }
 
-    /// More bytes of the answer's body go out.
+    /// More bytes of the answer's body go out, unless only its head was asked for.
     pub fn bytes(&mut self, bytes: u64) {
+        if self.method == "HEAD" {
+            return;
+        }
         self.bytes += bytes;
         if self.counted {
             self.metrics().sent(bytes);
