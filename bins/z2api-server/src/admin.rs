@@ -27,7 +27,10 @@ pub(crate) async fn take(socket: TcpListener, app: Arc<App>) {
                         stream, address, entrance, place, app, draining,
                     ));
                 }
-                None => turn_away(&stream, app.live().peers.tls.is_none()),
+                None => {
+                    app.counters.metrics().connection_dropped("too_many");
+                    turn_away(&stream, app.live().peers.tls.is_none());
+                }
             },
             Some(_) = connections.join_next() => {}
         }

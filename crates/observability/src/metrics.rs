@@ -70,6 +70,12 @@ struct KindLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TokensLabels {
+    kind: &'static str,
+    model: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabel {
     state: &'static str,
 }
@@ -202,7 +208,7 @@ pub struct Metrics {
     cancels: Family<OwnerLabel, Counter>,
     truncations: Counter,
     retries: Counter,
-    tokens: Family<KindLabel, Counter>,
+    tokens: Family<TokensLabels, Counter>,
     bytes: Counter,
     events: Counter,
     event_delays: Histogram,
@@ -323,6 +329,9 @@ impl Metrics {
         );
         let help = "Time that chat requests waited in a queue: for one of their model's places, for \
                     a slot, for a token of the upstream's";
+        for queue in Queue::ALL {
+            let _begins_at_0 = self.queue_waits.get_or_create(&QueueLabel { queue });
+        }
         all.register_with_unit("queue_wait", help, Unit::Seconds, self.queue_waits.clone());
         // There from the start: of a counter that begins with its first failure, none is seen.
         for kind in OUR_FAULTS {
@@ -358,7 +367,8 @@ impl Metrics {
         let help = "Client connections beyond which no more are served";
         all.register("connections_limit", help, self.connections_limit.clone());
         all.register("tasks", "Tasks of the gateway, one for a connection", self.tasks.clone());
-        let help = "Client connections that the gateway dropped or refused, by kind";
+        let help = "Client connections that did not end by the protocol's rules, by what ended them: \
+                    the gateway, or the client's hang-up";
         all.register("connections_dropped", help, self.dropped.clone());
         let help = "Resident memory";
         all.register_with_unit("resident_memory", help, Unit::Bytes, self.memory.clone());
@@ -427,8 +437,10 @@ impl Metrics {
             self.first_bytes.get_or_create(&label).observe(first.as_secs_f64());
         }
         if let Some((prompt, completion)) = ended.usage {
-            self.tokens.get_or_create(&KindLabel { kind: "prompt" }).inc_by(prompt);
-            self.tokens.get_or_create(&KindLabel { kind: "completion" }).inc_by(completion);
+            for (kind, count) in [("prompt", prompt), ("completion", completion)] {
+                let labels = TokensLabels { kind, model: ended.model.clone() };
+                self.tokens.get_or_create(&labels).inc_by(count);
+            }
             if let (Some(took), true) = (ended.generation, completion > 1) {
                 let each = took.as_secs_f64() / (completion - 1) as f64;
                 self.per_token.get_or_create(&label).observe(each);
