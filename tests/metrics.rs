@@ -357,7 +357,7 @@ fn is_registered(name: &str) -> bool {
     let (source, name) = match name.strip_prefix("process_") {
         Some(name) => (include_str!("../crates/observability/src/process.rs"), name),
         None => (
-            include_str!("../crates/observability/src/metrics.rs"),
+            include_str!("../crates/observability/src/metrics/mod.rs"),
             name.strip_prefix("z2api_").unwrap_or(name),
         ),
     };

@@ -1,194 +1,30 @@
 //! Metrics for Prometheus. No label is under a client's control.
 
-use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+mod ended;
+mod labels;
+mod readings;
+
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use serde::Serialize;
 
-use crate::tries::{ANSWERED, GIVEN_UP, Try};
+pub use ended::Ended;
+pub use labels::Owner;
+use labels::{
+    BuildLabels, KeyLabels, KindLabel, LearnedLabels, ModelLabel, OutcomeLabel, OwnerLabel,
+    QueueLabel, ReasonLabel, RequestLabels, StateLabel, TokensLabels,
+};
+pub use readings::Readings;
+
 use crate::waits::Queue;
 
 /// The kinds of failure that are a fault of the gateway's code.
 const OUR_FAULTS: [&str; 2] = ["panic", "internal_error"];
-
-/// Who could have prevented a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Owner {
-    /// Nobody: it went well.
-    None,
-    /// Whoever asked.
-    Client,
-    /// The gateway, or whoever runs it.
-    Gateway,
-    /// The upstream.
-    Upstream,
-}
-
-impl Owner {
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Client => "client",
-            Self::Gateway => "gateway",
-            Self::Upstream => "upstream",
-        }
-    }
-}
-
-impl EncodeLabelValue for Owner {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
-        encoder.write_str(self.as_str())
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RequestLabels {
-    route: &'static str,
-    model: String,
-    status: u16,
-    owner: Owner,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ModelLabel {
-    model: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KindLabel {
-    kind: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TokensLabels {
-    kind: &'static str,
-    model: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StateLabel {
-    state: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReasonLabel {
-    reason: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabel {
-    outcome: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct QueueLabel {
-    queue: Queue,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OwnerLabel {
-    owner: Owner,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LearnedLabels {
-    token: u64,
-    model: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KeyLabels {
-    key: String,
-    status: u16,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct BuildLabels {
-    version: &'static str,
-    revision: &'static str,
-}
-
-/// What is known of a request at its end.
-#[derive(Debug, Clone)]
-pub struct Ended {
-    /// Whether it was a chat request, in whichever API.
-    pub chat: bool,
-    /// Which route, from a fixed list.
-    pub route: &'static str,
-    /// The model's public name as the table has it; empty if none was asked.
-    pub model: String,
-    /// What was answered.
-    pub status: u16,
-    /// Whose key it was, if it has a name.
-    pub key_name: Option<String>,
-    /// Who could have prevented the failure.
-    pub owner: Owner,
-    /// The kind of failure, from a fixed list.
-    pub failure: Option<&'static str>,
-    /// From the request's head to the end.
-    pub took: Duration,
-    /// Until the first byte of the answer's body.
-    pub first_byte: Option<Duration>,
-    /// In each queue, if it was in it.
-    pub waits: [(Queue, Option<Duration>); 3],
-    /// Until the model's first token.
-    pub first_token: Option<Duration>,
-    /// From there to the upstream's last event, without what the client held up; None if it held up
-    /// much, or the answer has not come to its end.
-    pub generation: Option<Duration>,
-    /// Each time that the upstream was asked.
-    pub tries: Vec<Try>,
-    /// Tokens of request and answer, as the upstream counts.
-    pub usage: Option<(u64, u64)>,
-}
-
-/// What is read off at the moment of asking.
-#[derive(Debug, Clone)]
-pub struct Readings {
-    /// Requests that hold a slot.
-    pub in_flight: usize,
-    /// Requests in each queue.
-    pub queued: [(Queue, usize); 3],
-    /// How many slots there are.
-    pub limit: usize,
-    /// Open client connections.
-    pub connections: usize,
-    /// How many of them there may be.
-    pub connections_limit: usize,
-    /// Tasks of the runtimes.
-    pub tasks: usize,
-    /// Resident memory, in bytes.
-    pub memory: u64,
-    /// The limit of resident memory, in bytes.
-    pub memory_limit: u64,
-    /// Log lines that were dropped.
-    pub log_dropped: u64,
-    /// Spans of traces that were sent, and that were dropped.
-    pub spans: (u64, u64),
-    /// Since the start.
-    pub uptime: Duration,
-    /// The upstream's tokens, by state.
-    pub tokens: Vec<(&'static str, usize)>,
-    /// The states that the upstream's breaker can have, and whether it is in it.
-    pub breaker: Vec<(&'static str, bool)>,
-    /// What was learned about how many requests a token may have in flight: its place, the
-    /// upstream's id of the model, how many.
-    pub learned: Vec<(usize, String, u32)>,
-    /// The rungs of the memory ladder, and whether it stands on them.
-    pub memory_states: Vec<(&'static str, bool)>,
-    /// Whether new work may come.
-    pub ready: bool,
-}
 
 /// All metrics of the gateway.
 #[derive(Debug)]
@@ -397,79 +233,6 @@ impl Metrics {
         self.built.get_or_create(&BuildLabels { version, revision }).set(1);
     }
 
-    /// A request has ended.
-    pub(crate) fn ended(&self, ended: &Ended) {
-        let Ended { route, model, status, owner, .. } = ended;
-        let labels = RequestLabels { route, model: model.clone(), status: *status, owner: *owner };
-        self.requests.get_or_create(&labels).inc();
-        if let Some(kind) = ended.failure {
-            self.failures.get_or_create(&KindLabel { kind }).inc();
-        }
-        if ended.chat {
-            self.chat_ended(ended);
-        }
-    }
-
-    fn chat_ended(&self, ended: &Ended) {
-        if let Some(name) = &ended.key_name {
-            let labels = KeyLabels { key: name.clone(), status: ended.status };
-            self.by_key.get_or_create(&labels).inc();
-        }
-        self.asked(ended);
-        for (queue, waited) in ended.waits {
-            if let Some(waited) = waited {
-                let waits = self.queue_waits.get_or_create(&QueueLabel { queue });
-                waits.observe(waited.as_secs_f64());
-            }
-        }
-        if !ended.model.is_empty() {
-            self.of_model(ended);
-        }
-    }
-
-    fn of_model(&self, ended: &Ended) {
-        let label = ModelLabel { model: ended.model.clone() };
-        self.durations.get_or_create(&label).observe(ended.took.as_secs_f64());
-        if let Some(first) = ended.first_token {
-            self.first_tokens.get_or_create(&label).observe(first.as_secs_f64());
-        }
-        if let Some(first) = ended.first_byte {
-            self.first_bytes.get_or_create(&label).observe(first.as_secs_f64());
-        }
-        if let Some((prompt, completion)) = ended.usage {
-            for (kind, count) in [("prompt", prompt), ("completion", completion)] {
-                let labels = TokensLabels { kind, model: ended.model.clone() };
-                self.tokens.get_or_create(&labels).inc_by(count);
-            }
-            if let (Some(took), true) = (ended.generation, completion > 1) {
-                let each = took.as_secs_f64() / (completion - 1) as f64;
-                self.per_token.get_or_create(&label).observe(each);
-            }
-        }
-    }
-
-    /// How the upstream was asked, if it was.
-    fn asked(&self, ended: &Ended) {
-        self.retries.inc_by(ended.tries.len().saturating_sub(1) as u64);
-        for one in &ended.tries {
-            self.attempts.get_or_create(&OutcomeLabel { outcome: one.outcome }).inc();
-        }
-        let Some(kind) = ended.failure else { return };
-        if matches!(kind, "upstream_truncated" | "upstream_disconnected") {
-            self.truncations.inc();
-        }
-        match ended.tries.last().map(|last| last.outcome) {
-            None if matches!(ended.status, 429 | 503) => {
-                self.rejections.get_or_create(&ReasonLabel { reason: kind }).inc();
-            }
-            // The upstream's own failures have ended its answer already.
-            Some(ANSWERED | GIVEN_UP) if ended.owner != Owner::Upstream => {
-                self.cancels.get_or_create(&OwnerLabel { owner: ended.owner }).inc();
-            }
-            None | Some(_) => {}
-        }
-    }
-
     /// Bytes of a chat answer's body go out.
     pub(crate) fn sent(&self, bytes: u64) {
         self.bytes.inc_by(bytes);
@@ -499,44 +262,5 @@ impl Metrics {
     /// A client's connection has been dropped or refused, for a reason from a fixed list.
     pub fn connection_dropped(&self, kind: &'static str) {
         self.dropped.get_or_create(&KindLabel { kind }).inc();
-    }
-
-    /// All metrics in OpenMetrics' text form.
-    pub fn text(&self, now: &Readings) -> String {
-        let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.in_flight.set(whole(now.in_flight));
-        for (queue, count) in now.queued {
-            self.queued.get_or_create(&QueueLabel { queue }).set(whole(count));
-        }
-        self.limit.set(whole(now.limit));
-        self.connections.set(whole(now.connections));
-        self.connections_limit.set(whole(now.connections_limit));
-        self.tasks.set(whole(now.tasks));
-        self.memory.set(now.memory);
-        self.memory_limit.set(now.memory_limit);
-        // The log and the tracer count by themselves: their counts are taken over.
-        self.log_dropped.inner().store(now.log_dropped, Relaxed);
-        self.spans_sent.inner().store(now.spans.0, Relaxed);
-        self.spans_dropped.inner().store(now.spans.1, Relaxed);
-        self.uptime.set(now.uptime.as_secs_f64());
-        for (state, count) in &now.tokens {
-            self.upstream_tokens.get_or_create(&StateLabel { state }).set(whole(*count));
-        }
-        for (state, is) in &now.breaker {
-            self.breaker.get_or_create(&StateLabel { state }).set(i64::from(*is));
-        }
-        for (state, is) in &now.memory_states {
-            self.memory_state.get_or_create(&StateLabel { state }).set(i64::from(*is));
-        }
-        self.learned.clear();
-        for (token, model, limit) in &now.learned {
-            let labels = LearnedLabels { token: *token as u64, model: model.clone() };
-            self.learned.get_or_create(&labels).set(i64::from(*limit));
-        }
-        self.ready.set(i64::from(now.ready));
-        let mut text = String::new();
-        // Writing into a string cannot fail.
-        let _ = encode(&mut text, &self.registry);
-        text
     }
 }
