@@ -53,6 +53,8 @@ pub(crate) struct Answer<E> {
     handed: Option<Instant>,
     /// Whether the gateway's stop has run out of time.
     out_of_time: Receiver<bool>,
+    /// Whether the upstream wakes whoever asked last.
+    waits: bool,
     slot: Slot,
 }
 
@@ -74,23 +76,32 @@ struct Heartbeat {
     said: Instant,
     /// Fires at or before the next beat; set anew only when it has fired.
     next: Pin<Box<Sleep>>,
+    /// Whether somebody waits for it.
+    awaited: bool,
 }
 
 impl Heartbeat {
     fn new(every: Duration) -> Self {
-        Self { every, said: Instant::now(), next: Box::pin(sleep(every)) }
+        Self { every, said: Instant::now(), next: Box::pin(sleep(every)), awaited: false }
     }
 
     /// Resolves when the silence has lasted too long.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let due = self.said + self.every;
         while self.next.as_mut().poll(cx).is_ready() {
+            self.awaited = false;
             if self.next.deadline() >= due {
                 return Poll::Ready(());
             }
             self.next.as_mut().reset(due);
         }
+        self.awaited = true;
         Poll::Pending
+    }
+
+    /// Whether it wakes whoever has polled it.
+    fn is_armed(&self) -> bool {
+        self.awaited && !self.next.is_elapsed()
     }
 }
 
@@ -119,16 +130,18 @@ impl<E: Encoder> Answer<E> {
             fresh: false,
             handed: None,
             out_of_time: app.out_of_time.subscribe(),
+            waits: false,
         }
     }
 
     /// Takes what the upstream has ready, up to the buffer's size.
     fn fill(&mut self, cx: &mut Context<'_>) {
+        self.waits = false;
         while self.encoder.len() < self.buffer {
             match &mut self.upstream {
                 Upstream::Over => return,
                 Upstream::Opening(opening) => match opening.as_mut().poll(cx) {
-                    Poll::Pending => return,
+                    Poll::Pending => return self.waits = true,
                     Poll::Ready(Ok(started)) => {
                         self.upstream = Upstream::Streaming(started.events);
                     }
@@ -154,23 +167,31 @@ impl<E: Encoder> Answer<E> {
                         (Ok(Progress::Whole), _) | (_, Poll::Ready(None)) => self.end(),
                         (_, Poll::Ready(Some(Err(error)))) => self.fail(&ApiError::from(&error)),
                         (_, Poll::Ready(Some(Ok(())))) => {}
-                        (_, Poll::Pending) => return,
+                        (_, Poll::Pending) => return self.waits = true,
                     }
                 }
             }
         }
     }
 
-    /// Nothing to say: ready once there is a heartbeat, or a reason to end.
+    /// Nothing to say: ready once there is a heartbeat.
     fn silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Poll::Ready(Some(error)) = self.cut.poll_next_unpin(cx) {
-            self.fail(&error);
-            return Poll::Ready(());
-        }
         let Some(heartbeat) = &mut self.heartbeat else { return Poll::Pending };
         ready!(heartbeat.poll(cx));
         self.encoder.keep_alive();
         Poll::Ready(())
+    }
+
+    /// Ends it if something outside says so. That wakes this task from then on.
+    fn heed(&mut self, cx: &mut Context<'_>) {
+        if matches!(self.upstream, Upstream::Over) {
+            return;
+        }
+        if self.slot.listed.must_end() {
+            self.fail(&ApiError::out_of_memory());
+        } else if let Poll::Ready(Some(error)) = self.cut.poll_next_unpin(cx) {
+            self.fail(&error);
+        }
     }
 
     fn end(&mut self) {
@@ -235,6 +256,14 @@ impl<E: Encoder + Send> Frames for Answer<E> {
         }
     }
 
+    fn is_waiting(&self) -> bool {
+        self.waits && self.heartbeat.as_ref().is_none_or(Heartbeat::is_armed)
+    }
+
+    fn taken_at_once(&mut self) {
+        self.handed = None;
+    }
+
     /// Whatever broke may have been half-way through a chunk: what has not gone out does not. The
     /// transform is not asked again.
     fn broke(&mut self) {
@@ -249,9 +278,7 @@ impl<E: Encoder + Send> Frames for Answer<E> {
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        if self.slot.listed.must_end() && !matches!(self.upstream, Upstream::Over) {
-            self.fail(&ApiError::out_of_memory());
-        }
+        self.heed(cx);
         if let (Some(handed), Some(record)) = (self.handed.take(), &mut self.record) {
             record.waited_for_client(handed.elapsed());
         }

@@ -58,6 +58,16 @@ pub(crate) trait Frames: Debug + Send {
         let _ = why;
     }
 
+    /// Whether the bytes that were given last are all for now: whoever asked for them is woken when
+    /// there is more, as if the answer had been [`Poll::Pending`].
+    fn is_waiting(&self) -> bool {
+        false
+    }
+
+    /// What was given has been sent without waiting for the client. Who does not say so tells it
+    /// by asking for more.
+    fn taken_at_once(&mut self) {}
+
     /// A panic came out of [`Frames::poll_bytes`]. What follows tells so, and ends.
     fn broke(&mut self);
 

@@ -18,6 +18,9 @@ use crate::transport::{Body, TransportError};
 
 /// The most that is decoded at once, in bytes.
 const MAX_READ: usize = 8 * 1024;
+/// The same before the first event that counts: those of one part are kept until they are asked for,
+/// each in memory of its own.
+const MAX_FIRST_READ: usize = 512;
 
 /// What one read of the upstream gave.
 pub(crate) enum Read {
@@ -127,7 +130,7 @@ impl Reader {
         if self.outcome.is_some() { self.poll(cx, each) } else { Poll::Ready(Read::Nothing) }
     }
 
-    /// The next bytes, at most [`MAX_READ`]: a large read is handed over in parts, so that whoever
+    /// The next bytes, up to a bound: a large read is handed over in parts, so that whoever
     /// reads can stop between them.
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
         if self.first.is_empty() {
@@ -136,7 +139,8 @@ impl Reader {
                 end => return Poll::Ready(end),
             }
         }
-        let part = self.first.split_to(self.first.len().min(MAX_READ));
+        let most = if self.seen.begun { MAX_READ } else { MAX_FIRST_READ };
+        let part = self.first.split_to(self.first.len().min(most));
         Poll::Ready(Some(Ok(part)))
     }
 

@@ -43,6 +43,12 @@ impl<I> Ahead<I> {
         self.flushed.clone()
     }
 
+    /// The socket alone.
+    #[cfg(test)]
+    pub(crate) fn into_inner(self) -> I {
+        self.io
+    }
+
     /// Whether there are bytes that were read and not asked for again.
     pub(crate) fn has_bytes(&self) -> bool {
         !self.bytes.is_empty()

@@ -153,6 +153,28 @@ impl Tracked {
     pub(crate) fn is_stream(&self) -> bool {
         matches!(self.body, Held::Alone(Body::Stream(_)))
     }
+
+    /// The only answer of its connection.
+    #[cfg(test)]
+    pub(crate) fn alone(body: Body, watch: &Arc<Watch>) -> Self {
+        watch.request_begins();
+        Self { body: Held::Alone(body), open: Open(watch.clone()) }
+    }
+
+    /// Whether nothing more is there for now, and it wakes whoever has asked for a frame last.
+    pub(crate) fn is_waiting(&self) -> bool {
+        match &self.body {
+            Held::Alone(Body::Stream(frames)) => frames.is_waiting(),
+            Held::Alone(Body::Whole(_)) | Held::Shared(_) => false,
+        }
+    }
+
+    /// What it gave has been sent without waiting for the client.
+    pub(crate) fn taken_at_once(&mut self) {
+        if let Held::Alone(Body::Stream(frames)) = &mut self.body {
+            frames.taken_at_once();
+        }
+    }
 }
 
 impl http_body::Body for Tracked {

@@ -36,6 +36,7 @@ pub(crate) struct Http1<I> {
     state: State<I>,
     /// No further request is taken.
     winds_down: bool,
+    is_secure: bool,
 }
 
 enum State<I> {
@@ -59,10 +60,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> State<I> {
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Http1<I> {
-    pub(crate) fn new(io: Ahead<I>, service: Service) -> Self {
+    pub(crate) fn new(io: Ahead<I>, service: Service, is_secure: bool) -> Self {
         let flushed = io.flushed();
         let state = State::asking(io, service.clone());
-        Self { service, flushed, state, winds_down: false }
+        Self { service, flushed, state, winds_down: false, is_secure }
     }
 
     fn send(&mut self, mut answer: Response<Tracked>) {
@@ -73,7 +74,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Http1<I> {
         if self.winds_down {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        self.state = State::Sending(Box::new(Sending::new(io, answer)));
+        self.state = State::Sending(Box::new(Sending::new(io, answer, self.is_secure)));
     }
 
     fn ask(&mut self) {

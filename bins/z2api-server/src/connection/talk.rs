@@ -67,7 +67,7 @@ impl<'a> Talk<'a> {
                 return Box::pin(self.in_http2(wire)).await;
             }
         }
-        self.in_http1(wire).await
+        self.in_http1(wire, false).await
     }
 
     /// TLS, and within it what the two sides agree on.
@@ -84,13 +84,17 @@ impl<'a> Talk<'a> {
         if secured.get_ref().1.alpn_protocol() == Some(b"h2") {
             self.in_http2(secured).await
         } else {
-            self.in_http1(Ahead::new(secured)).await
+            self.in_http1(Ahead::new(secured), true).await
         }
     }
 
-    async fn in_http1(self, io: Ahead<impl AsyncRead + AsyncWrite + Unpin>) -> Ended {
+    async fn in_http1(
+        self,
+        io: Ahead<impl AsyncRead + AsyncWrite + Unpin>,
+        is_secure: bool,
+    ) -> Ended {
         let service = Service::new(self.app.clone(), self.peer, self.watch.clone());
-        self.drive(pin!(Http1::new(io, service))).await
+        self.drive(pin!(Http1::new(io, service, is_secure))).await
     }
 
     async fn in_http2(self, io: impl AsyncRead + AsyncWrite + Unpin) -> Ended {

@@ -52,23 +52,34 @@ impl Chunks {
     /// # Errors
     /// What is wrong with them.
     pub(super) fn take(&mut self, bytes: &[u8], data: &mut Vec<u8>) -> Result<usize, &'static str> {
-        let mut taken = 0;
-        while taken < bytes.len() && self.at != At::End {
+        let mut rest = bytes;
+        while !rest.is_empty() && self.at != At::End {
             if self.at == At::Data {
-                let rest = &bytes[taken..];
-                let part = rest.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-                data.extend_from_slice(&rest[..part]);
-                taken += part;
-                self.left -= part as u64;
-                if self.left == 0 {
-                    self.at = At::DataCr;
-                }
+                rest = self.data(rest, data);
+            } else if self.at == At::Start
+                && let Some((size, tail)) = plain_size(rest)
+            {
+                (self.at, self.left, rest) = (At::Data, size, tail);
             } else {
-                self.at = self.step(bytes[taken])?;
-                taken += 1;
+                self.at = self.step(rest[0])?;
+                rest = &rest[1..];
             }
         }
-        Ok(taken)
+        Ok(bytes.len() - rest.len())
+    }
+
+    /// Takes this chunk's data, as far as it is there. What follows.
+    fn data<'a>(&mut self, bytes: &'a [u8], data: &mut Vec<u8>) -> &'a [u8] {
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let (part, rest) = bytes.split_at(bytes.len().min(left));
+        data.extend_from_slice(part);
+        self.left -= part.len() as u64;
+        if self.left > 0 {
+            return rest;
+        }
+        let tail = rest.strip_prefix(b"\r\n");
+        self.at = if tail.is_some() { At::Start } else { At::DataCr };
+        tail.unwrap_or(rest)
     }
 
     /// What comes after this byte, which is none of the data.
@@ -121,6 +132,19 @@ impl Chunks {
         }
         Ok(next)
     }
+}
+
+/// The usual line before a chunk with data, all of it: a size and nothing else. And what follows.
+fn plain_size(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut size = 0;
+    for (at, byte) in bytes.iter().take(8).enumerate() {
+        match char::from(*byte).to_digit(16) {
+            Some(digit) => size = size * 16 + u64::from(digit),
+            None if size > 0 => return Some((size, bytes[at..].strip_prefix(b"\r\n")?)),
+            None => return None,
+        }
+    }
+    None
 }
 
 #[cfg(test)]
