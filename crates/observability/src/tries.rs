@@ -1,5 +1,6 @@
 //! The times that one request asked the upstream.
 
+use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -180,11 +181,15 @@ impl Tries {
         ];
         let sum: Duration = others.iter().filter_map(|(_, took)| *took).sum();
         let gateway = now.saturating_duration_since(began).saturating_sub(sum);
-        let part = |(name, took): (&str, Option<Duration>)| {
-            Some(format!("{name};dur={:.1}", took?.as_secs_f64() * 1000.0))
-        };
-        let parts = others.into_iter().chain([("gateway", Some(gateway))]);
-        parts.filter_map(part).collect::<Vec<_>>().join(", ")
+        let mut value = String::with_capacity(128);
+        for (name, took) in others.into_iter().chain([("gateway", Some(gateway))]) {
+            let Some(took) = took else { continue };
+            let comma = if value.is_empty() { "" } else { ", " };
+            let tenths = (took.as_micros() + 50) / 100;
+            let (whole, tenth) = (tenths / 10, tenths % 10);
+            write!(value, "{comma}{name};dur={whole}.{tenth}").expect("memory takes all");
+        }
+        value
     }
 
     /// A try has ended.
