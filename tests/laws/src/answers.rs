@@ -63,7 +63,7 @@ impl Answer<'_> {
 
     fn as_chunks(&self) -> Heard {
         let mut heard = Heard::default();
-        let mut ends = 0;
+        let (mut indices, mut ends) = (Vec::new(), 0);
         for data in self.told(Chunks::new(&id(), false)) {
             assert!(!heard.whole, "nothing follows [DONE]");
             if data == "[DONE]" {
@@ -75,9 +75,14 @@ impl Answer<'_> {
             heard.text += text(&delta["content"]);
             heard.thinking += text(&delta["reasoning_content"]);
             for call in list(&delta["tool_calls"]) {
-                let at = call["index"].as_u64().expect("an index") as usize;
+                let index = call["index"].as_u64().expect("an index");
                 let calls = &mut heard.calls;
-                calls.resize_with(calls.len().max(at + 1), Default::default);
+                // In the order in which they are told, as elsewhere.
+                let at = indices.iter().position(|known| *known == index).unwrap_or(calls.len());
+                if at == calls.len() {
+                    indices.push(index);
+                    calls.push(Default::default());
+                }
                 calls[at].0 += text(&call["function"]["name"]);
                 calls[at].1 += text(&call["function"]["arguments"]);
             }
