@@ -3,13 +3,12 @@
 /// The first four and the last four characters with stars between, if at least eight stay
 /// hidden; otherwise stars alone.
 pub fn mask_key(key: &str) -> String {
-    let chars: Vec<char> = key.chars().collect();
-    if chars.len() < 16 {
+    if key.chars().count() < 16 {
         return "****".to_owned();
     }
-    let first: String = chars[..4].iter().collect();
-    let last: String = chars[chars.len() - 4..].iter().collect();
-    format!("{first}****{last}")
+    let mut starts = key.char_indices().map(|(at, _)| at);
+    let (first, last) = (starts.nth(4), starts.nth_back(3));
+    format!("{}****{}", &key[..first.unwrap_or(0)], &key[last.unwrap_or(key.len())..])
 }
 
 #[cfg(test)]
