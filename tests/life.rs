@@ -188,6 +188,21 @@ async fn a_request_may_not_hold_its_slot_for_ever() {
     assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 504);
 }
 
+/// Whether the upstream is silent at first or later, and whether or not heartbeats begin the answer.
+#[tokio::test]
+async fn a_silent_upstream_does_not_hold_a_slot_for_longer_either() {
+    for beats in ["false", "true"] {
+        let variables = [("MAX_CONNECTION_TIME", "100"), ("DISABLE_CONNECTION_CHECK", beats)];
+        let silent = fine().head_after(PATIENCE);
+        let gateway = Gateway::with(Dialect::ZaiWeb, silent, &variables).await;
+        let reply = gateway.chat("GLM-4.5", streamed()).await;
+        assert_eq!(reply.status, 504);
+        assert_eq!(reply.json().await["error"]["code"], "max_connection_time");
+        assert_eq!(gateway.lines("response", 1).await[0]["attempts"][0]["outcome"], "given_up");
+        gateway.until(|gateway| gateway.in_flight() == 0).await;
+    }
+}
+
 #[tokio::test]
 async fn short_of_memory_nothing_new_is_taken() {
     let gateway = Gateway::with(Dialect::ZaiWeb, fine(), &[("MEMORY_LIMIT_MB", "16")]).await;

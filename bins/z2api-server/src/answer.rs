@@ -319,7 +319,7 @@ impl<E> std::fmt::Debug for Answer<E> {
 fn cut(app: &Arc<App>, hold: Duration, slot: &Slot) -> Cut {
     let told_to_end = slot.listed.told();
     let mut out_of_time = app.out_of_time.subscribe();
-    let held_too_long = sleep_until(Instant::now() + hold);
+    let held_too_long = sleep_until(slot.since() + hold);
     let cut = async move {
         tokio::select! {
             () = held_too_long => ApiError::held_too_long(),

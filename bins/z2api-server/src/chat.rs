@@ -114,16 +114,20 @@ async fn stream<A: Api>(
         let _room = lease;
         feedback.ask(&client, &chat).await
     });
-    let opened = match live.limits.heartbeat {
-        None => Some(opening.as_mut().await),
-        Some(patience) => tokio::select! {
-            opened = &mut opening => Some(opened),
-            () = sleep_until(Instant::now() + patience) => None,
-        },
+    let hold = live.limits.hold;
+    let patience = live.limits.heartbeat.map_or(hold, |heartbeat| heartbeat.min(hold));
+    let opened = tokio::select! {
+        opened = &mut opening => Some(opened),
+        () = sleep_until(slot.since() + patience) => None,
     };
     let transform = Transform::new(options);
     let encoder = api.encoder(&id);
     let answer = match opened {
+        None if patience == hold => {
+            // The try that is under way is given up by that, and noted.
+            drop(opening);
+            return refused::<A>(record, &ApiError::held_too_long());
+        }
         None => {
             Answer::new(app, live, Upstream::Opening(opening), transform, encoder, slot, record)
         }

@@ -1,5 +1,6 @@
 //! What a request holds while it is in flight.
 
+use tokio::time::Instant;
 use z2api_admission::{Admission, Caller, Permit, Reason, Rejected, Share};
 use z2api_observability::{Queue, Tries};
 
@@ -9,7 +10,7 @@ use crate::memory::Enlisted;
 /// those that must end if memory is gone. Whoever sends an answer owns it until the last byte; dropping it gives all back.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    _permit: Permit,
+    permit: Permit,
     _of_model: Option<Permit>,
     pub(crate) listed: Enlisted,
 }
@@ -36,7 +37,12 @@ impl Slot {
             None => None,
         };
         let permit = admit(share, tries, Queue::Slot).await?;
-        Ok(Self { _permit: permit, _of_model: of_model, listed })
+        Ok(Self { permit, _of_model: of_model, listed })
+    }
+
+    /// Since when it is held.
+    pub(crate) fn since(&self) -> Instant {
+        self.permit.since()
     }
 }
 

@@ -238,6 +238,11 @@ impl Permit {
     fn new(share: Share, since: Instant) -> Self {
         Self { share, since }
     }
+
+    /// Since when it is out.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
 }
 
 impl Drop for Permit {
