@@ -280,7 +280,7 @@ impl<E: Encoder + Send> Frames for Answer<E> {
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         self.heed(cx);
         if let (Some(handed), Some(record)) = (self.handed.take(), &mut self.record) {
-            record.waited_for_client(handed.elapsed());
+            record.waited_for_client(handed);
         }
         let clock = self.record.as_ref().and_then(|record| record.clock());
         self.fill(cx);

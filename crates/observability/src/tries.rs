@@ -10,8 +10,9 @@ use serde::Serialize;
 use crate::spans::{AnswerName, ModelCall, Place, Tracer, UpstreamPlace, new_span};
 use crate::waits::{Queue, Waits};
 
-/// How many are kept; beyond, they are only counted.
-const MAX_KEPT: usize = 32;
+/// How many are kept; beyond, they are only counted. The client asks no more often: once, as often
+/// as `MAX_RETRIES` may say, and a few times that are no retries.
+const MAX_KEPT: usize = 40;
 
 /// One time the upstream was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

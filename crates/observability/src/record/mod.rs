@@ -199,9 +199,9 @@ impl RequestRecord {
         self.upstream_end = Some(Instant::now());
     }
 
-    /// So long the client was not ready for more, while nobody asked the upstream for more.
-    pub fn waited_for_client(&mut self, took: Duration) {
-        self.client_wait += took;
+    /// Since then the client was not ready for more, and nobody asked the upstream for more.
+    pub fn waited_for_client(&mut self, since: tokio::time::Instant) {
+        self.client_wait += since.elapsed();
     }
 
     /// More bytes of the answer's body go out, unless only its head was asked for.
