@@ -84,6 +84,9 @@ impl Said {
     }
 
     fn fresh<'a>(&mut self, thinking: bool, text: &'a str) -> Option<&'a str> {
+        if self.goes_on(thinking, text.len()) {
+            return Some(text);
+        }
         let mut place = match self.place {
             Some(place) if place.thinking == thinking => place,
             _ => self.enter(thinking),
@@ -98,15 +101,30 @@ impl Said {
         match self.sayable(place) {
             Some(stretch) if !stretch.closed => {
                 stretch.bytes = place.read;
-                // Nearly always none of it has been said.
                 let known = said.saturating_sub(before);
-                Some(if known == 0 { text } else { &text[text.ceil_char_boundary(known)..] })
+                Some(&text[text.ceil_char_boundary(known)..])
             }
             _ => {
                 self.lost = true;
                 None
             }
         }
+    }
+
+    /// Takes text that follows right after the last that was said, as nearly all does. False if it
+    /// does not.
+    fn goes_on(&mut self, thinking: bool, length: usize) -> bool {
+        let Some((last, before)) = self.stretches.split_last_mut() else { return false };
+        let Some(place) = &mut self.place else { return false };
+        let goes_on = place.thinking == thinking
+            && place.stretch == Some(before.len())
+            && place.read == last.bytes
+            && !last.closed;
+        if goes_on {
+            place.read += length;
+            last.bytes = place.read;
+        }
+        goes_on
     }
 
     /// The stretch of a place, if nothing after it has been said.
