@@ -20,6 +20,8 @@ pub struct Chunks {
     out: BytesMut,
     /// A chunk from `data: ` to the brace that opens its delta; it ends with [`DELTA`].
     head: Vec<u8>,
+    /// The same, up to the quote that opens the text of each field.
+    text_heads: [Vec<u8>; 2],
     include_usage: bool,
     calls: CallForm,
     /// The field whose string is being written.
@@ -34,6 +36,11 @@ enum Field {
     Reasoning,
 }
 
+impl Field {
+    /// What opens the text of each.
+    const OPENINGS: [&[u8]; 2] = [b"\"content\":\"", b"\"reasoning_content\":\""];
+}
+
 /// From the fields that are the same in all chunks to what the delta holds.
 const DELTA: &[u8] = b",\"choices\":[{\"index\":0,\"delta\":{";
 /// What follows the text of a delta that is not the last.
@@ -46,8 +53,16 @@ impl Chunks {
     pub fn new(id: &AnswerId, include_usage: bool) -> Self {
         let mut head = head_of(id, "chat.completion.chunk");
         head.extend_from_slice(DELTA);
-        let (out, calls) = (BytesMut::new(), CallForm::Tools);
-        let mut chunks = Self { out, head, include_usage, calls, open: None, last_frame: 0 };
+        let text_heads = Field::OPENINGS.map(|opening| [head.as_slice(), opening].concat());
+        let mut chunks = Self {
+            out: BytesMut::new(),
+            head,
+            text_heads,
+            include_usage,
+            calls: CallForm::Tools,
+            open: None,
+            last_frame: 0,
+        };
         chunks.begin(b"\"role\":\"assistant\",\"content\":\"\"");
         chunks.end(None);
         chunks
@@ -80,12 +95,17 @@ impl Chunks {
     }
 
     fn begin(&mut self, delta: &[u8]) {
-        let chunk = self.head.len() + delta.len() + 96;
-        // At the start of a frame all of the buffer can be had again, and nothing must be moved.
-        let frame = if self.out.is_empty() { self.last_frame } else { 0 };
-        self.out.reserve(chunk.max(frame));
+        self.make_room(self.head.len() + delta.len());
         self.out.put_slice(&self.head);
         self.out.put_slice(delta);
+    }
+
+    /// Makes room for the rest of the frame at its start, where all of the buffer can be had again,
+    /// and nothing must be moved; elsewhere only where there is none for a chunk with such a head.
+    fn make_room(&mut self, head: usize) {
+        let chunk = head + 128;
+        let frame = if self.out.is_empty() { self.last_frame } else { 0 };
+        self.out.reserve(chunk.max(frame));
     }
 
     fn end(&mut self, reason: Option<FinishReason>) {
@@ -108,10 +128,8 @@ impl Chunks {
     fn string(&mut self, field: Field, text: &str) {
         if self.open != Some(field) {
             self.close();
-            self.begin(match field {
-                Field::Content => b"\"content\":\"",
-                Field::Reasoning => b"\"reasoning_content\":\"",
-            });
+            self.make_room(self.text_heads[field as usize].len());
+            self.out.put_slice(&self.text_heads[field as usize]);
             self.open = Some(field);
         }
         push_escaped(&mut self.out, text);

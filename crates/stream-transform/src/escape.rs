@@ -6,7 +6,6 @@ use z2api_wire::string::plain_len;
 /// Appends `text` with the escapes JSON demands, and no others.
 pub(crate) fn push_escaped(out: &mut BytesMut, text: &str) {
     let mut rest = text.as_bytes();
-    out.reserve(rest.len() + 16);
     loop {
         let (plain, tail) = rest.split_at(plain_len(rest));
         out.put_slice(plain);
