@@ -88,6 +88,9 @@ impl Markup {
             self.turn(kind, out);
         }
         if self.pending.is_empty() {
+            if self.state == State::Outside && is_answer(kind) && !kind.by_edit {
+                return say(text, Piece::Answer, out);
+            }
             let read = self.read(kind, text, out);
             self.pending.push_str(&text[read..]);
             return;
@@ -317,7 +320,7 @@ impl Markup {
     }
 
     fn text(&mut self, rest: &str, quoted: bool, out: &mut impl FnMut(Piece<'_>)) -> Option<usize> {
-        let Some(end) = memchr2(b'\n', b'<', rest.as_bytes()) else {
+        let Some(end) = line_end_or_mark(rest.as_bytes()) else {
             say(rest, Piece::Thinking, out);
             return Some(rest.len());
         };
@@ -414,6 +417,15 @@ fn is_answer(kind: Kind) -> bool {
 fn say<'a>(text: &'a str, piece: impl Fn(&'a str) -> Piece<'a>, out: &mut impl FnMut(Piece<'_>)) {
     if !text.is_empty() {
         out(piece(text));
+    }
+}
+
+/// Where the first line end or `<` is.
+fn line_end_or_mark(text: &[u8]) -> Option<usize> {
+    // An event's text is a word or two, in which a search by vectors does not pay.
+    match text.len() {
+        0..=16 => text.iter().position(|byte| matches!(byte, b'\n' | b'<')),
+        _ => memchr2(b'\n', b'<', text),
     }
 }
 
