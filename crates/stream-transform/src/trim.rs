@@ -11,10 +11,12 @@ pub(crate) struct BlankLines {
 impl BlankLines {
     /// Takes a piece and hands on what is certain.
     pub(crate) fn push(&mut self, text: &str, out: &mut impl FnMut(&str)) {
+        if self.begun && self.held.is_empty() {
+            return self.go_on(text, out);
+        }
         let solid = text.trim_end();
         if solid.is_empty() {
-            self.hold(text, out);
-            return;
+            return self.held.push_str(text);
         }
         if !self.begun {
             self.begun = true;
@@ -22,26 +24,18 @@ impl BlankLines {
             let line = self.held.rfind('\n').map_or(0, |at| at + 1);
             self.held.drain(..line);
             self.held.push_str(solid.trim_start());
-            out(&std::mem::take(&mut self.held));
-        } else if self.held.is_empty() {
-            out(solid);
         } else {
             self.held.push_str(solid);
-            out(&std::mem::take(&mut self.held));
         }
-        self.hold(&text[solid.len()..], out);
+        out(&std::mem::take(&mut self.held));
+        self.go_on(&text[solid.len()..], out);
     }
 
-    /// White space: certain up to the first line end, since it is on a line with text.
-    fn hold(&mut self, blank: &str, out: &mut impl FnMut(&str)) {
-        if blank.is_empty() {
-            return;
-        }
-        if !self.begun || !self.held.is_empty() {
-            self.held.push_str(blank);
-            return;
-        }
-        let (certain, rest) = blank.split_at(blank.find(['\n', '\r']).unwrap_or(blank.len()));
+    /// After text, all is certain but what follows the last text from its line end on.
+    fn go_on(&mut self, text: &str, out: &mut impl FnMut(&str)) {
+        let solid = text.trim_end().len();
+        let line_end = text[solid..].find(['\n', '\r']);
+        let (certain, rest) = text.split_at(line_end.map_or(text.len(), |at| solid + at));
         if !certain.is_empty() {
             out(certain);
         }
