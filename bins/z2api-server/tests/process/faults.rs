@@ -127,7 +127,6 @@ fn no_secret_is_in_what_the_program_says_though_it_panics() {
         ("ADMIN_KEY", "canary-admin-key-6b1f0a97"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=canary-collector-key-5d20"),
-        ("RUST_LOG", "trace"),
     ];
     let mut demo = Demo::start(&secrets);
     let messages = r#""messages":[{"role":"user","content":"canary question"}]"#;

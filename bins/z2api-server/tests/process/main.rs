@@ -5,14 +5,17 @@ mod faults;
 mod reload;
 mod sockets;
 mod start;
+mod watch;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use watch::{Output, QUESTION, Secrets};
 
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,22 +26,38 @@ fn program() -> Command {
     program
 }
 
-/// A running demo. Killed when dropped.
+/// A running demo. Killed when dropped; then nothing that it said may hold a secret.
 struct Demo {
     child: Child,
     address: String,
     stderr: BufReader<ChildStderr>,
+    /// What it logs, where nobody else reads that.
+    log: Option<Output>,
+    secrets: Secrets,
 }
 
 impl Demo {
+    /// Logs at the finest level, unless the variables say otherwise.
     fn start(variables: &[(&str, &str)]) -> Self {
         Self::with(&[], variables)
     }
 
     fn with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut program = program();
-        program.arg("--demo").args(arguments).env("PORT", "0").envs(variables.iter().copied());
-        Self::spawn(program)
+        program.arg("--demo").args(arguments).env("PORT", "0").env("RUST_LOG", "trace");
+        program.envs(variables.iter().copied());
+        Self::spawn(program).watched(variables)
+    }
+
+    /// Reads what it logs, and knows the secrets among its variables.
+    fn watched(mut self, variables: &[(&str, &str)]) -> Self {
+        self.secrets.learn(variables);
+        self.log = self.child.stdout.take().map(Output::of);
+        self
+    }
+
+    fn log(&mut self) -> &mut Output {
+        self.log.as_mut().expect("its log is read")
     }
 
     fn spawn(mut program: Command) -> Self {
@@ -47,12 +66,13 @@ impl Demo {
         let mut line = String::new();
         stderr.read_line(&mut line).expect("a first line");
         let address = line.trim().rsplit_once("://").expect(&line).1.to_owned();
-        Self { child, address, stderr }
+        Self { child, address, stderr, log: None, secrets: Secrets::default() }
     }
 
     fn post(&self, key: &str, stream: bool) -> TcpStream {
+        self.secrets.keep(key);
         let body = format!(
-            r#"{{"model":"GLM-4.5-Thinking","stream":{stream},"messages":[{{"role":"user","content":"hi"}}]}}"#
+            r#"{{"model":"GLM-4.5-Thinking","stream":{stream},"messages":[{{"role":"user","content":"{QUESTION}"}}]}}"#
         );
         let mut socket = TcpStream::connect(&self.address).expect("a connection");
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -76,9 +96,7 @@ impl Demo {
     fn end(&mut self) -> String {
         self.signal("-TERM");
         assert_eq!(self.wait().code(), Some(0));
-        let mut log = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut log).unwrap();
-        log
+        self.log().whole().to_owned()
     }
 
     fn wait(&mut self) -> std::process::ExitStatus {
@@ -97,6 +115,9 @@ impl Drop for Demo {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !thread::panicking() {
+            self.check();
+        }
     }
 }
 

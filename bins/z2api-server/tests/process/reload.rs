@@ -1,8 +1,6 @@
 //! New settings while it runs.
 
 use std::path::Path;
-use std::process::ChildStdout;
-use std::sync::mpsc::Receiver;
 
 use super::*;
 
@@ -31,10 +29,14 @@ struct Reloadable {
 
 impl Reloadable {
     fn start(settings: &str) -> Self {
+        Self::with(settings, &[])
+    }
+
+    fn with(settings: &str, variables: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         write(&folder, "keys", "");
         let path = write_settings(&folder, settings);
-        let demo = Demo::with(&["--env-file", path.to_str().unwrap()], &[]);
+        let demo = Demo::with(&["--env-file", path.to_str().unwrap()], variables);
         Self { demo, folder }
     }
 
@@ -52,20 +54,18 @@ fn write_settings(folder: &TempDir, settings: &str) -> PathBuf {
 #[test]
 fn a_hangup_takes_new_settings_and_bad_ones_change_nothing() {
     let mut server = Reloadable::start("DEFAULT_KEY=sk-old-key\n");
-    let log = lines_of(server.demo.child.stdout.take().unwrap());
     let mut running = server.demo.post("sk-old-key", true);
     let mut start = [0; 300];
     running.read_exact(&mut start).unwrap();
 
     server.hang_up("DEFAULT_KEY=sk-new-key\nMAX_RETRYS=1\n");
-    let mut told = wait_for_line(&log, "did you mean MAX_RETRIES?");
+    server.demo.log().wait_for("did you mean MAX_RETRIES?");
     until(&server.demo, "sk-new-key", 200);
     assert_eq!(status(server.demo.post("sk-old-key", true)), 401);
 
     server.hang_up("DEFAULT_KEY=sk-newest-key\nMAX_RETRIES=many\n");
-    let bad = wait_for_line(&log, "nothing has changed");
+    let bad = server.demo.log().wait_for("nothing has changed");
     assert!(bad.contains("must be a whole number"), "{bad}");
-    told.push_str(&bad);
     let (key, line) = keygen("ann");
     write_settings(&server.folder, "DEFAULT_KEY=sk-new-key\n");
     // A change of the file is seen without a signal.
@@ -80,15 +80,13 @@ fn a_hangup_takes_new_settings_and_bad_ones_change_nothing() {
     let mut rest = String::new();
     running.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("data: [DONE]"), "the running request was not dropped");
-    server.demo.signal("-TERM");
-    assert_eq!(server.demo.wait().code(), Some(0));
-    told.extend(log.iter());
+    let told = server.demo.end();
     assert!(!told.contains("sk-new"), "{told}");
 }
 
 #[test]
 fn the_level_of_the_log_can_change() {
-    let mut server = Reloadable::start("DEFAULT_KEY=sk-old-key\n");
+    let mut server = Reloadable::with("DEFAULT_KEY=sk-old-key\n", &[("RUST_LOG", "")]);
     server.hang_up("DEFAULT_KEY=sk-new-key\nDEBUG_MODE=true\n");
     until(&server.demo, "sk-new-key", 200);
     let mut socket = TcpStream::connect(&server.demo.address).unwrap();
@@ -104,38 +102,16 @@ fn replace(path: &Path, text: &str) {
     std::fs::rename(new, path).unwrap();
 }
 
-/// The lines of a pipe, as they come. The thread ends with the pipe.
-fn lines_of(pipe: ChildStdout) -> Receiver<String> {
-    let (sender, lines) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let mut lines = BufReader::new(pipe).lines().map_while(Result::ok);
-        lines.all(|line| sender.send(line).is_ok())
-    });
-    lines
-}
-
-fn wait_for_line(lines: &Receiver<String>, words: &str) -> String {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let line = lines.recv_timeout(left).unwrap_or_else(|_| panic!("no line with {words:?}"));
-        if line.contains(words) {
-            return line;
-        }
-    }
-}
-
 #[test]
 fn a_file_of_keys_is_taken_when_it_is_replaced_and_a_bad_one_says_why() {
     let mut server = Reloadable::start("DEFAULT_KEY=sk-old-key\n");
-    let log = lines_of(server.demo.child.stdout.take().unwrap());
     let keys = server.folder.path().join("keys");
     let (ann, ann_line) = keygen("ann");
     let (bob, bob_line) = keygen("bob");
     replace(&keys, &ann_line);
     until(&server.demo, &ann, 200);
     replace(&keys, "this is no line of a key\n");
-    let bad = wait_for_line(&log, "nothing has changed");
+    let bad = server.demo.log().wait_for("nothing has changed");
     assert!(bad.contains("line 1: after the name comes the SHA-256 of the key"), "{bad}");
     assert_eq!(status(server.demo.post(&ann, true)), 200);
     replace(&keys, &bob_line);

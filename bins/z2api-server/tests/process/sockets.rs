@@ -15,13 +15,9 @@ const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nhost: a\r\nconnection: close\r\n
 fn by_shell(line: &str, variables: &[(&str, &str)], stdin: Stdio) -> Demo {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", line, env!("CARGO_BIN_EXE_z2api-server")]).env_clear();
-    shell.env("DEFAULT_KEY", KEY).envs(variables.iter().copied()).stdin(stdin);
-    let mut child = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a shell");
-    let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
-    let mut line = String::new();
-    stderr.read_line(&mut line).expect("a first line");
-    let address = line.trim().rsplit_once("http://").expect(&line).1.to_owned();
-    Demo { child, address, stderr }
+    shell.env("DEFAULT_KEY", KEY).env("RUST_LOG", "trace").envs(variables.iter().copied());
+    shell.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Demo::spawn(shell).watched(&[("DEFAULT_KEY", KEY)])
 }
 
 /// Runs the demo on a socket that is handed over, as systemd does it.

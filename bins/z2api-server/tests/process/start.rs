@@ -34,7 +34,7 @@ fn a_port_in_use_is_named() {
 
 #[test]
 fn the_demo_prints_a_key_that_works_and_answers_with_thinking() {
-    let mut demo = Demo::start(&[]);
+    let mut demo = Demo::start(&[("RUST_LOG", "")]);
     let mut said = String::new();
     let key = loop {
         let mut line = String::new();
@@ -100,8 +100,8 @@ fn debug_lines_come_when_asked_for_and_rust_log_wins() {
         let _ = socket.read_to_end(&mut answer);
         demo.end().lines().filter(|line| line.contains("\"level\":\"DEBUG\"")).count()
     };
-    assert_eq!(debug_lines(&[]), 0);
-    assert!(debug_lines(&[("DEBUG_MODE", "true")]) > 0);
+    assert_eq!(debug_lines(&[("RUST_LOG", "")]), 0);
+    assert!(debug_lines(&[("DEBUG_MODE", "true"), ("RUST_LOG", "")]) > 0);
     assert_eq!(debug_lines(&[("DEBUG_MODE", "true"), ("RUST_LOG", "error")]), 0);
 }
 
@@ -128,7 +128,9 @@ fn the_gateway_listens_where_it_is_told() {
 
 #[test]
 fn lines_for_people_are_lines_too() {
-    let mut demo = Demo::start(&[("LOG_FORMAT", "pretty"), ("DEFAULT_KEY", "sk-process-test")]);
+    let variables =
+        [("LOG_FORMAT", "pretty"), ("DEFAULT_KEY", "sk-process-test"), ("RUST_LOG", "")];
+    let mut demo = Demo::start(&variables);
     assert_eq!(status(demo.post("sk-process-test", false)), 200);
     let log = demo.end();
     let lines: Vec<&str> = log.lines().collect();
