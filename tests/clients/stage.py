@@ -13,7 +13,9 @@ from pathlib import Path
 
 from tap import Tap
 
-KEY = "sk-client-check-0001"
+KEY, TOKEN = "sk-client-check-0001", "upstream-token-0001"
+# What no log may hold: keys, and a piece of what is asked and answered (see scene.py).
+PRIVATE = (KEY, TOKEN, "Grüße, 世界")
 BINARIES = Path(os.environ["Z2API_BINARIES"]).resolve()
 # Long enough for a loaded machine; only something that hangs takes so long.
 PATIENCE = 60
@@ -44,6 +46,9 @@ class Program:
         self.process.terminate()
         code = self.process.wait(timeout=PATIENCE)
         assert code == 0, f"{self.name} exited with {code}; see {self.log}"
+        said = self.log.read_text("utf-8")
+        found = [secret for secret in PRIVATE if secret in said]
+        assert not found, f"{found} in {self.log}"
 
 
 def simulator(folder):
@@ -51,13 +56,13 @@ def simulator(folder):
 
 
 def gateway(folder, dialect, upstream, mode):
-    """With the mode of the README's table of clients, and a heartbeat after each second of silence. A
-    retry would only hide an error."""
+    """With the mode of the README's table of clients, a heartbeat after each second of silence, and a log
+    at the finest level. A retry would only hide an error."""
     return Program(
         folder / f"gateway-{dialect}.log", "z2api-server",
         HOST="127.0.0.1", PORT="0", DEFAULT_KEY=KEY, THINK_TAGS_MODE=mode,
-        UPSTREAM_URL=upstream, UPSTREAM_TOKEN="upstream-token-0001", MAX_RETRIES="0",
-        CONNECTION_CHECK_INTERVAL="1",
+        UPSTREAM_URL=upstream, UPSTREAM_TOKEN=TOKEN, MAX_RETRIES="0",
+        CONNECTION_CHECK_INTERVAL="1", RUST_LOG="trace",
     )
 
 
