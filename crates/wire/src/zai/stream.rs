@@ -211,7 +211,8 @@ fn fault_in(
     }
     match nested {
         Some(raw) => {
-            let error = value(raw)?["error"].take();
+            // Looked at, not taken: taking from what is no object would panic.
+            let error = value(raw)?.get("error").cloned().unwrap_or_default();
             Ok((!error.is_null()).then(|| Fault::from_error(&error).unwrap_or_default()))
         }
         None => Ok(None),
@@ -259,6 +260,14 @@ mod tests {
                 [Event::Error(fault)] => assert_eq!(fault.message, "oh", "{data}"),
                 other => panic!("{data}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn inner_data_of_another_form_is_no_error_and_no_panic() {
+        for inner in ["null", "1", "true", "\"x\"", "[]", "[1]", "{}"] {
+            let data = format!(r#"{{"data":{{"data":{inner}}}}}"#);
+            assert!(!matches!(decoded(&data).as_deref(), Ok([Event::Error(_)])), "{data}");
         }
     }
 
