@@ -85,7 +85,8 @@ async fn hold(options: &Hold, shared: &Rc<Shared>) -> io::Result<Report> {
         report.put("cpu_share", (process.cpu() - cpu).as_secs_f64() / options.seconds);
     }
     shared.over.set(true);
-    streams.shutdown().await;
+    // Each then judges what it has had.
+    streams.join_all().await;
     report.errors(&shared.errors.borrow());
     Ok(report)
 }

@@ -1,6 +1,7 @@
 //! Loads a server that answers chat requests, checks every byte it answers, and tells what that
 //! cost the server: one line of JSON for each run.
 
+mod api;
 mod check;
 mod closed;
 mod connection;

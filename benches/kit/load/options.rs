@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::api::Api;
 use crate::trial::Trial;
 
 /// Loads a server that answers chat requests, and tells what that cost it.
@@ -35,7 +36,7 @@ pub(crate) struct Target {
     /// Where the server listens
     #[arg(long)]
     pub(crate) address: SocketAddr,
-    /// The path to post to
+    /// The path to post to; its end tells the API
     #[arg(long, default_value = "/v1/chat/completions")]
     pub(crate) path: String,
     /// The API key
@@ -122,12 +123,7 @@ pub(crate) struct Start {
 impl Target {
     /// The request, ready to be sent.
     pub(crate) fn request(&self) -> Vec<u8> {
-        let body = serde_json::json!({
-            "model": self.model,
-            "messages": [{"role": "user", "content": "Why is the sky blue?"}],
-            "stream": !self.whole,
-        })
-        .to_string();
+        let body = Api::of(&self.path).body(&self.model, !self.whole);
         format!(
             "POST {} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",

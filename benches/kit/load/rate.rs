@@ -37,7 +37,10 @@ pub(crate) async fn run(options: &Rate) -> io::Result<Report> {
         ends: RefCell::default(),
         errors: RefCell::default(),
     });
+    // The first answer alone: the others are compared with it.
     shared.ask(Instant::now()).await?;
+    shared.first_bytes.take();
+    shared.ends.take();
     let process = target.pid.map(Process);
     let (began, cpu) = (Instant::now(), process.map(Process::cpu));
     let count = (options.per_second * options.seconds) as u32;
