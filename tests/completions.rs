@@ -115,6 +115,24 @@ async fn a_text_stream_that_breaks_ends_with_an_error_event() {
     assert!(events.iter().all(|event| event != "[DONE]"));
 }
 
+/// There is no word for it in this API, and no client's type takes one.
+#[tokio::test]
+async fn a_call_that_nobody_offered_is_passed_over_in_a_text_completion() {
+    let calls = Script::events([
+        r#"{"choices":[{"index":0,"delta":{"content":"Tides"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"look","arguments":"{}"}}]}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}"#,
+        "[DONE]",
+    ]);
+    let gateway = Gateway::start(Dialect::OpenAi, calls).await;
+    let whole = complete(&gateway, "/v1/completions", json!({})).await.json().await;
+    assert_eq!(whole["choices"][0]["text"], "Tides");
+    assert_eq!(whole["choices"][0]["finish_reason"], "stop");
+    let streamed = complete(&gateway, "/v1/completions", json!({"stream": true})).await;
+    let (text, _, reasons, _) = gather(&streamed.events().await);
+    assert_eq!((text.as_str(), reasons.as_slice()), ("Tides", &["stop".to_owned()][..]));
+}
+
 #[tokio::test]
 async fn a_request_with_functions_is_answered_with_a_function_call() {
     let calls = Script::events([

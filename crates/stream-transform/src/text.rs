@@ -79,9 +79,14 @@ impl Sink for TextChunks {
     fn annotations(&mut self, _annotations: Vec<Annotation>) {}
 
     fn finish(&mut self, reason: FinishReason, usage: Option<&Usage>) {
-        self.chunk("", "", Some(reason));
+        self.chunk("", "", Some(without_calls(reason)));
         push_end(&mut self.out, &self.head, usage.filter(|_| self.include_usage));
     }
+}
+
+/// A model that calls a tool though none was offered: this API has no word for that.
+fn without_calls(reason: FinishReason) -> FinishReason {
+    if reason == FinishReason::ToolCalls { FinishReason::Stop } else { reason }
 }
 
 #[derive(Serialize)]
@@ -117,7 +122,7 @@ pub fn text_completion(answer: Folded<'_>, id: &AnswerId) -> Vec<u8> {
             text: answer.content,
             reasoning_content: answer.reasoning,
             logprobs: None,
-            finish_reason: answer.finish_reason,
+            finish_reason: without_calls(answer.finish_reason),
         }],
         usage: answer.usage,
     };
