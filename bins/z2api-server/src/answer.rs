@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::watch::Receiver;
-use tokio::task::coop::unconstrained;
+use tokio::task::coop::{has_budget_remaining, unconstrained};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use z2api_observability::{RequestRecord, Said};
 use z2api_stream_transform::{Encoder, Progress, Transform, TransformError};
@@ -95,7 +95,8 @@ impl Heartbeat {
             }
             self.next.as_mut().reset(due);
         }
-        self.awaited = true;
+        // A task that has used up its turn is refused before the timer hears of it.
+        self.awaited = has_budget_remaining();
         Poll::Pending
     }
 
@@ -264,6 +265,10 @@ impl<E: Encoder + Send> Frames for Answer<E> {
         self.handed = None;
     }
 
+    fn not_taken_yet(&mut self) {
+        self.handed = Some(Instant::now());
+    }
+
     /// Whatever broke may have been half-way through a chunk: what has not gone out does not. The
     /// transform is not asked again.
     fn broke(&mut self) {
@@ -330,4 +335,32 @@ fn cut(app: &Arc<App>, hold: Duration, slot: &Slot) -> Cut {
     // Where both sides keep up, each turn of the task is used up by the stream.
     let cut = unconstrained(cut);
     FuturesUnordered::from_iter([Box::pin(cut) as Pin<Box<dyn Future<Output = ApiError> + Send>>])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::task::coop::poll_proceed;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_heartbeat_wakes_nobody_who_asked_at_the_end_of_a_turn() {
+        let mut heartbeat = Heartbeat::new(Duration::from_secs(1));
+        poll_fn(|cx| {
+            while let Poll::Ready(turn) = poll_proceed(cx) {
+                turn.made_progress();
+            }
+            assert!(heartbeat.poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        assert!(!heartbeat.is_armed());
+        tokio::task::yield_now().await;
+        poll_fn(|cx| Poll::Ready(assert!(heartbeat.poll(cx).is_pending()))).await;
+        assert!(heartbeat.is_armed());
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(!heartbeat.is_armed());
+    }
 }

@@ -68,6 +68,9 @@ pub(crate) trait Frames: Debug + Send {
     /// by asking for more.
     fn taken_at_once(&mut self) {}
 
+    /// It was asked for more though what it gave has not been sent yet.
+    fn not_taken_yet(&mut self) {}
+
     /// A panic came out of [`Frames::poll_bytes`]. What follows tells so, and ends.
     fn broke(&mut self);
 

@@ -169,6 +169,13 @@ impl Tracked {
         }
     }
 
+    /// It was asked for more though what it gave has not been sent yet.
+    pub(crate) fn not_taken_yet(&mut self) {
+        if let Held::Alone(Body::Stream(frames)) = &mut self.body {
+            frames.not_taken_yet();
+        }
+    }
+
     /// What it gave has been sent without waiting for the client.
     pub(crate) fn taken_at_once(&mut self) {
         if let Held::Alone(Body::Stream(frames)) = &mut self.body {

@@ -128,7 +128,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Sending<I> {
                 return false;
             }
             match Pin::new(&mut *body).poll_frame(cx) {
-                Poll::Pending => return true,
+                Poll::Pending => {
+                    if !self.chunks.is_empty() {
+                        body.not_taken_yet();
+                    }
+                    return true;
+                }
                 Poll::Ready(None) => {
                     self.chunks.push(Chunk::last());
                     self.body = None;
