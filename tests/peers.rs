@@ -258,6 +258,8 @@ async fn beyond_the_limit_connections_are_told_so_and_health_is_answered() {
     assert_eq!((refused.status, refused.header("connection")), (503, Some("close")));
     assert!(refused.header("retry-after").is_some());
     assert_eq!(refused.json().await["error"]["code"], "too_many_connections");
+    let metrics = gateway.get("/metrics").await.text().await;
+    assert!(metrics.contains("z2api_rejections_total{reason=\"too_many_connections\"} 1\n"));
     kept[0].send(HEALTH).await;
     kept[0].until("uptime_seconds").await;
     drop(kept);

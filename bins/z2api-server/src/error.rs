@@ -115,10 +115,10 @@ impl ApiError {
         Self::request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
     }
 
-    fn over_share(message: impl Into<String>, wait: Duration) -> Self {
+    fn over_share(log_kind: &'static str, message: impl Into<String>, wait: Duration) -> Self {
         let status = StatusCode::TOO_MANY_REQUESTS;
         let error = Self::new(status, "rate_limit_error", "rate_limit_exceeded", message);
-        Self { retry_after: Some(wait), ..error }
+        Self { retry_after: Some(wait), log_kind, ..error }
     }
 
     pub(crate) fn model_not_allowed() -> Self {
@@ -340,7 +340,7 @@ impl From<Rejected> for ApiError {
             }
             Reason::WaitTooLong => {
                 let message = "The gateway is full: no slot can come free in time.";
-                Self::busy("server_full", message, wait)
+                Self { log_kind: "wait_too_long", ..Self::busy("server_full", message, wait) }
             }
             Reason::QueueTimeout => {
                 let message = "The gateway is full: no slot came free in time.";
@@ -349,13 +349,15 @@ impl From<Rejected> for ApiError {
             Reason::OverFairShare => {
                 let message = "The gateway is full, and this API key has more of its slots and \
                                queue than the others.";
-                Self::over_share(message, wait)
+                Self::over_share("over_fair_share", message, wait)
             }
             Reason::OverConcurrent { limit } => {
-                Self::over_share(format!("This API key may make {limit} requests at once."), wait)
+                let message = format!("This API key may make {limit} requests at once.");
+                Self::over_share("over_key_concurrency", message, wait)
             }
             Reason::OverRate { limit } => {
-                Self::over_share(format!("This API key may make {limit} requests a minute."), wait)
+                let message = format!("This API key may make {limit} requests a minute.");
+                Self::over_share("over_key_rate", message, wait)
             }
             Reason::Draining => Self::shutting_down(),
         }

@@ -67,6 +67,11 @@ impl<'a> Route<'a> {
         }
     }
 
+    /// Whether a model answers there.
+    pub(crate) fn is_chat(&self) -> bool {
+        matches!(self, Self::Chat | Self::Text | Self::Messages | Self::Responses)
+    }
+
     /// Whether it tells how the gateway is, and so is answered when nothing else is.
     pub(crate) fn is_about_us(&self) -> bool {
         matches!(self, Self::Health | Self::Live | Self::Ready | Self::Status | Self::Metrics)

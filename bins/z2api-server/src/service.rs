@@ -1,6 +1,6 @@
 //! Names the request, opens its record, and finds who answers it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -102,6 +102,9 @@ async fn answer(
         } else {
             ApiError::too_many_connections()
         };
+        if route.is_chat() && *request.method() == Method::POST {
+            record.counted();
+        }
         return refuse(record, &error, shape);
     }
     let methods = route.methods();
@@ -170,8 +173,10 @@ pub(crate) fn user_agent(headers: &HeaderMap) -> String {
 }
 
 /// The client's address for the log: the peer's, unless the peer is a proxy whose word is taken.
-/// Then it is the nearest address in `X-Forwarded-For` that is no such proxy.
+/// Then it is the nearest address in `X-Forwarded-For` that is no such proxy. A socket for both
+/// families shows IPv4 addresses within IPv6; some proxies add a port.
 fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let peer = peer.to_canonical();
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     if !is_trusted(&peer) {
         return peer;
@@ -180,7 +185,9 @@ fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
     let mut client = peer;
     for hop in hops.iter().rev() {
-        let Ok(address) = hop.parse() else { break };
+        let with_port = || hop.parse().map(|address: SocketAddr| address.ip());
+        let Ok(address) = hop.parse().or_else(|_| with_port()) else { break };
+        let address = IpAddr::to_canonical(&address);
         client = address;
         if !is_trusted(&address) {
             break;
@@ -238,5 +245,21 @@ mod tests {
         assert_eq!(client_ip(ip("10.0.0.1"), &HeaderMap::new(), &trusted), ip("10.0.0.1"));
         headers.insert("x-forwarded-for", "junk, 10.0.0.2".parse().unwrap());
         assert_eq!(client_ip(ip("10.0.0.1"), &headers, &trusted), ip("10.0.0.2"));
+    }
+
+    #[test]
+    fn an_address_within_ipv6_or_with_a_port_is_the_same_address() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let mut headers = HeaderMap::new();
+        for (hops, client) in [
+            ("1.2.3.4:5678", "1.2.3.4"),
+            ("1.2.3.4, ::ffff:10.0.0.2", "1.2.3.4"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+        ] {
+            headers.insert("x-forwarded-for", hops.parse().unwrap());
+            assert_eq!(client_ip(ip("::ffff:10.0.0.1"), &headers, &trusted), ip(client), "{hops}");
+        }
+        assert_eq!(client_ip(ip("::ffff:9.9.9.9"), &headers, &trusted), ip("9.9.9.9"));
     }
 }

@@ -4,6 +4,7 @@ mod ended;
 mod labels;
 mod readings;
 
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ pub struct Metrics {
     upstream_tokens: Family<StateLabel, Gauge>,
     breaker: Family<StateLabel, Gauge>,
     learned: Family<LearnedLabels, Gauge>,
+    /// One scrape at a time: some series are made anew for each.
+    scraped: Mutex<()>,
     memory_state: Family<StateLabel, Gauge>,
     ready: Gauge,
 }
@@ -123,6 +126,7 @@ impl Default for Metrics {
             upstream_tokens: Family::default(),
             breaker: Family::default(),
             learned: Family::default(),
+            scraped: Mutex::default(),
             memory_state: Family::default(),
             ready: Gauge::default(),
         };

@@ -1,5 +1,6 @@
 //! What is read off when somebody asks for the metrics, and all of them as text.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ pub struct Readings {
 impl Metrics {
     /// All metrics in OpenMetrics' text form.
     pub fn text(&self, now: &Readings) -> String {
+        let _one_at_a_time = self.scraped.lock().unwrap_or_else(PoisonError::into_inner);
         let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.in_flight.set(whole(now.in_flight));
         for (queue, count) in now.queued {
