@@ -49,7 +49,9 @@ def start(base_url, tmp_path):
     def start(*arguments, **options):
         child = subprocess.Popen(
             [LLM, *arguments], env=environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            # A shell's background jobs ignore it, and their children would too.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options,
         )
         children.append(child)
         return child
