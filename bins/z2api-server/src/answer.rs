@@ -358,7 +358,8 @@ mod tests {
         .await;
         assert!(!heartbeat.is_armed());
         tokio::task::yield_now().await;
-        poll_fn(|cx| Poll::Ready(assert!(heartbeat.poll(cx).is_pending()))).await;
+        let polled = poll_fn(|cx| Poll::Ready(heartbeat.poll(cx))).await;
+        assert!(polled.is_pending());
         assert!(heartbeat.is_armed());
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!(!heartbeat.is_armed());
