@@ -199,12 +199,8 @@ async fn however_a_client_goes_the_upstream_is_let_go_and_the_slot_comes_back() 
 #[tokio::test]
 async fn a_reader_that_is_stuck_is_let_go_and_the_slot_comes_back() {
     let gateway = web(endless(), &[("CLIENT_STALL_TIMEOUT", "1000")]).await;
-    let mut never = Raw::with_small_window(gateway.address, 4096).await;
-    never.send(chat_request(true, "")).await;
-    assert!(gateway.sim.until(|sim| sim.open_streams() == 1, PATIENCE).await);
-    let mut drips = Raw::with_small_window(gateway.address, 4096).await;
-    drips.send(chat_request(true, "")).await;
-    assert!(gateway.sim.until(|sim| sim.open_streams() == 2, PATIENCE).await);
+    let _never = gateway.unread_stream().await;
+    let mut drips = gateway.unread_stream().await;
     let drip = async {
         while let Ok(1) = drips.socket.read(&mut [0]).await {
             sleep(Duration::from_millis(20)).await;
@@ -231,9 +227,7 @@ async fn a_reader_that_is_stuck_is_let_go_and_the_slot_comes_back() {
 #[tokio::test]
 async fn a_slot_is_not_held_for_ever_by_a_client_that_does_not_read() {
     let gateway = web(endless(), &[("MAX_CONNECTION_TIME", "300")]).await;
-    let mut never = Raw::with_small_window(gateway.address, 4096).await;
-    never.send(chat_request(true, "")).await;
-    assert!(gateway.sim.until(|sim| sim.open_streams() == 1, PATIENCE).await);
+    let _never = gateway.unread_stream().await;
     gateway.until(|gateway| gateway.in_flight() == 0).await;
     let line = gateway.lines("response", 1).await.remove(0);
     assert_eq!(line["error_kind"], "max_connection_time", "it was the gateway's doing: {line}");

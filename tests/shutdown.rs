@@ -161,9 +161,7 @@ async fn a_stream_that_never_pauses_is_told_too() {
 #[tokio::test]
 async fn a_client_that_does_not_read_does_not_hold_up_the_stop() {
     let gateway = web(endless(), &[("SHUTDOWN_GRACE", "0")]).await;
-    let mut never = Raw::with_small_window(gateway.address, 4096).await;
-    never.send(chat_request(true, "")).await;
-    assert!(gateway.sim.until(|sim| sim.open_streams() == 1, PATIENCE).await);
+    let _never = gateway.unread_stream().await;
     gateway.stop();
     assert_eq!(gateway.ended().await, 1);
 }
@@ -192,9 +190,7 @@ async fn a_second_stop_cuts_at_once() {
 #[tokio::test]
 async fn a_client_that_does_not_read_is_cut_off_by_the_stop() {
     let gateway = web(endless(), &[("SHUTDOWN_GRACE", "0")]).await;
-    let mut never = Raw::with_small_window(gateway.address, 4096).await;
-    never.send(chat_request(true, "")).await;
-    assert!(gateway.sim.until(|sim| sim.open_streams() == 1, PATIENCE).await);
+    let _never = gateway.unread_stream().await;
     // As much is written as the kernel takes.
     gateway.until(|gateway| gateway.in_flight() == 1).await;
     sleep(Duration::from_millis(200)).await;

@@ -18,6 +18,7 @@ use z2api_wire::event::Dialect;
 
 use crate::http::{Reply, send};
 use crate::listen::listen;
+use crate::raw::{Raw, chat_request};
 use crate::texts::learn_upstream;
 use crate::watch::{self, ANY, Kind};
 
@@ -47,6 +48,15 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// A client with a stream that has begun and that it does not read.
+    pub async fn unread_stream(&self) -> Raw {
+        let before = self.sim.open_streams();
+        let mut client = Raw::with_small_window(self.address, 4096).await;
+        client.send(chat_request(true, "")).await;
+        assert!(self.sim.until(|sim| sim.open_streams() == before + 1, PATIENCE).await);
+        client
+    }
+
     /// Starts one with the defaults, without delays between retries.
     pub async fn start(dialect: Dialect, plan: impl Plan) -> Self {
         Self::with(dialect, plan, &[]).await
