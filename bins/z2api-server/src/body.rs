@@ -54,9 +54,7 @@ pub(crate) trait Frames: Debug + Send {
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
 
     /// Its connection is dropped before its end.
-    fn dropped(&mut self, why: Why) {
-        let _ = why;
-    }
+    fn dropped(&mut self, _why: Why) {}
 
     /// Whether the bytes that were given last are all for now: whoever asked for them is woken when
     /// there is more, as if the answer had been [`Poll::Pending`].
@@ -97,9 +95,7 @@ impl Body {
     pub(crate) fn last(bytes: impl Into<Bytes>, record: Box<RequestRecord>, slot: Slot) -> Self {
         Self::Whole(Whole { bytes: bytes.into(), record: Some(record), _slot: Some(slot) })
     }
-}
 
-impl Body {
     /// Its connection is dropped before its end: what its record says then.
     pub(crate) fn dropped(&mut self, why: Why) {
         match self {

@@ -37,7 +37,6 @@ pub(crate) async fn complete<A: Api>(
     request: Request<Incoming>,
     mut record: Box<RequestRecord>,
 ) -> Response {
-    record.counted();
     if let Some(tracer) = &app.tracer {
         trace(tracer, live.peers.tls.is_some(), &request, &mut record);
     }

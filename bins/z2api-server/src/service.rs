@@ -96,20 +96,20 @@ async fn answer(
     if route.is_probe() && !live.log.probes {
         record.quiet();
     }
+    let post = *request.method() == Method::POST;
+    if post && route.is_chat() {
+        record.counted();
+    }
     if peer.standing == Standing::Crowded && !route.is_about_us() {
         let error = if app.memory.is_short() {
             ApiError::out_of_memory()
         } else {
             ApiError::too_many_connections()
         };
-        if route.is_chat() && *request.method() == Method::POST {
-            record.counted();
-        }
         return refuse(record, &error, shape);
     }
     let methods = route.methods();
     let get = matches!(*request.method(), Method::GET | Method::HEAD);
-    let post = *request.method() == Method::POST;
     match route {
         _ if request.method() == Method::OPTIONS => whole(record, preflight(methods, &request)),
         Route::Chat if post => chat::complete::<ChatCompletions>(app, live, request, record).await,

@@ -17,7 +17,7 @@ use super::gate::Standing;
 use super::shared::Shared;
 use super::watch::Watch;
 use crate::app::App;
-use crate::body::{Body, NoRest};
+use crate::body::{Body, Frames, NoRest};
 use crate::memory::Rung;
 use crate::service;
 
@@ -161,25 +161,11 @@ impl Tracked {
         Self { body: Held::Alone(body), open: Open(watch.clone()) }
     }
 
-    /// Whether nothing more is there for now, and it wakes whoever has asked for a frame last.
-    pub(crate) fn is_waiting(&self) -> bool {
-        match &self.body {
-            Held::Alone(Body::Stream(frames)) => frames.is_waiting(),
-            Held::Alone(Body::Whole(_)) | Held::Shared(_) => false,
-        }
-    }
-
-    /// It was asked for more though what it gave has not been sent yet.
-    pub(crate) fn not_taken_yet(&mut self) {
-        if let Held::Alone(Body::Stream(frames)) = &mut self.body {
-            frames.not_taken_yet();
-        }
-    }
-
-    /// What it gave has been sent without waiting for the client.
-    pub(crate) fn taken_at_once(&mut self) {
-        if let Held::Alone(Body::Stream(frames)) = &mut self.body {
-            frames.taken_at_once();
+    /// What makes it while it is sent, if it is the only one of its connection.
+    pub(crate) fn frames(&mut self) -> Option<&mut dyn Frames> {
+        match &mut self.body {
+            Held::Alone(Body::Stream(frames)) => Some(frames.as_mut()),
+            Held::Alone(Body::Whole(_)) | Held::Shared(_) => None,
         }
     }
 }

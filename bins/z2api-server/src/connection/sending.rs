@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::ahead::Ahead;
 use super::exchange::Tracked;
-use crate::body::NoRest;
+use crate::body::{Frames, NoRest};
 
 /// What ends a chunk, and one that is the last.
 const CHUNK_END: &[u8] = b"\r\n";
@@ -104,7 +104,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Sending<I> {
             let Some(body) = &mut self.body else { return self.poll_end(cx) };
             // It was asked in this turn, and nothing was waited for since: it wakes this task.
             if waits {
-                body.taken_at_once();
+                body.frames().into_iter().for_each(Frames::taken_at_once);
                 return Poll::Pending;
             }
         }
@@ -130,7 +130,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Sending<I> {
             match Pin::new(&mut *body).poll_frame(cx) {
                 Poll::Pending => {
                     if !self.chunks.is_empty() {
-                        body.not_taken_yet();
+                        body.frames().into_iter().for_each(Frames::not_taken_yet);
                     }
                     return true;
                 }
@@ -148,7 +148,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Sending<I> {
                         continue;
                     };
                     gathered += data.len();
-                    let (is_last, waits) = (body.is_end_stream(), body.is_waiting());
+                    let is_last = body.is_end_stream();
+                    let waits = body.frames().is_some_and(|frames| frames.is_waiting());
                     self.chunks.push(Chunk::new(data, is_last));
                     if is_last {
                         self.body = None;
@@ -274,7 +275,7 @@ mod tests {
 
     use super::super::watch::Watch;
     use super::*;
-    use crate::body::{Body, Frames};
+    use crate::body::Body;
 
     /// Gives these frames, then waits; or breaks for good.
     #[derive(Debug)]
