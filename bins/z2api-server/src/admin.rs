@@ -19,7 +19,7 @@ pub(crate) async fn take(socket: TcpListener, app: Arc<App>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            (stream, address) = door.next() => match app.place_for(address.ip()) {
+            (stream, address) = door.next() => match app.operators_place_for(address.ip()) {
                 Some(place) => {
                     let (app, draining) = (app.clone(), draining.subscribe());
                     let entrance = Entrance::Operator;
@@ -28,7 +28,7 @@ pub(crate) async fn take(socket: TcpListener, app: Arc<App>) {
                     ));
                 }
                 None => {
-                    app.counters.metrics().connection_dropped("too_many");
+                    app.counters.metrics().connection_dropped("too_many_operators");
                     turn_away(&stream, app.live().peers.tls.is_none());
                 }
             },

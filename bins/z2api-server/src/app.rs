@@ -12,7 +12,7 @@ use z2api_config::Config;
 use z2api_observability::{Counters, LogFilter, LogSink, Queue, Readings, Tracer};
 use z2api_upstream_client::{BreakerState, Client, SettingsError, TokenState};
 
-use crate::connection::{Caps, Descriptors, Gate, Place};
+use crate::connection::{Caps, Descriptors, Gate, OPERATORS, Place};
 use crate::dashboard::{MAX_WATCHERS, Past};
 use crate::live::Live;
 use crate::memory::{Memory, MemorySource, Rung};
@@ -37,6 +37,8 @@ pub struct App {
     pub(crate) past: Past,
     /// Counts client connections.
     pub(crate) gate: Arc<Gate>,
+    /// Counts those that come by the operator's own way in.
+    operators: Arc<Gate>,
     descriptors: Descriptors,
     /// The runtimes that it runs in, once it serves.
     pub(crate) runtimes: OnceLock<Vec<Handle>>,
@@ -108,7 +110,8 @@ impl App {
             admin_apart,
             past: Past::default(),
             gate: Arc::default(),
-            descriptors: Descriptors::raise(),
+            operators: Arc::default(),
+            descriptors: Descriptors::raise(admin_apart),
             runtimes: OnceLock::new(),
             stopping: AtomicBool::new(false),
             draining: watch::Sender::new(false),
@@ -214,6 +217,12 @@ impl App {
         let exempt = address.is_loopback() || self.live().trusts(&address);
         let closed = self.memory.rung() >= Rung::Closed;
         self.gate.enter(address, self.caps(), exempt, closed)
+    }
+
+    /// A place for a connection at the operator's own way in. The clients' are not counted there, and
+    /// no shortage closes it: that is when it is needed.
+    pub(crate) fn operators_place_for(&self, address: IpAddr) -> Option<Place> {
+        self.operators.enter_fully(address, OPERATORS)
     }
 
     /// A line about what the limit of open files allows.

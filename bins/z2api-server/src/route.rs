@@ -72,9 +72,19 @@ impl<'a> Route<'a> {
         matches!(self, Self::Chat | Self::Text | Self::Messages | Self::Responses)
     }
 
-    /// Whether it tells how the gateway is, and so is answered when nothing else is.
+    /// Whether it tells how the gateway is, and so is answered when nothing else is. The page as well,
+    /// though one who watches keeps a place of the reserve: most want to see it then, and so many
+    /// may watch that the greater part of the reserve stays free.
     pub(crate) fn is_about_us(&self) -> bool {
-        matches!(self, Self::Health | Self::Live | Self::Ready | Self::Status | Self::Metrics)
+        matches!(
+            self,
+            Self::Health
+                | Self::Live
+                | Self::Ready
+                | Self::Status
+                | Self::Metrics
+                | Self::Dashboard(_)
+        )
     }
 
     /// Whether machines ask for it, again and again.

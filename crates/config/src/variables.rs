@@ -143,7 +143,7 @@ pub const VARIABLES: &[Variable] = &[
     v(
         "MAX_CLIENT_CONNECTIONS",
         "auto",
-        "Client connections open at once. Beyond it, 64 more are told so with 503 (`/health` is answered), others are closed. Auto: several times as many as requests may be in flight and wait, as far as the limit of open files allows.",
+        "Client connections open at once. Beyond it, 64 more are told so with 503 (`/health`, `/status`, `/metrics` and the page are answered), others are closed. Auto: several times as many as requests may be in flight and wait, as far as the limit of open files allows.",
     ),
     v(
         "MAX_CONNECTIONS_PER_ADDRESS",
@@ -202,7 +202,7 @@ pub const VARIABLES: &[Variable] = &[
     v(
         "ADMIN_ADDR",
         "none",
-        "An address and port, such as `127.0.0.1:9100`, that then alone serves `/status`, `/metrics` and `/dashboard`. It serves the rest too. Port 0 takes any free one and prints it.",
+        "An address and port, such as `127.0.0.1:9100`, that then alone serves `/status`, `/metrics` and `/dashboard`. It serves the rest too. It has 64 connections of its own, which clients cannot take. Port 0 takes any free one and prints it.",
     ),
     v(
         "WORKER_THREADS",

@@ -4,8 +4,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Beyond the limit so many are still let in, to be told so. `/health` is answered there.
+/// Beyond the limit so many are still let in, to be told so. What is about the gateway itself is
+/// answered there.
 pub(crate) const RESERVE: usize = 64;
+
+/// So many of the operator may be in at once, where they have a way in of their own.
+pub(crate) const OPERATORS: usize = 64;
 
 /// The connections there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +61,7 @@ impl Gate {
         closed: bool,
     ) -> Option<Place> {
         let address = network_of(address);
-        let mut counts = self.counts();
+        let counts = self.counts();
         if counts.all >= caps.all + RESERVE {
             return None;
         }
@@ -70,12 +74,30 @@ impl Gate {
         if closed && counts.crowded >= RESERVE {
             return None;
         }
-        counts.all += 1;
-        counts.crowded += usize::from(crowded);
-        *counts.by_address.entry(address).or_default() += 1;
-        drop(counts);
         let standing = if crowded { Standing::Crowded } else { Standing::Full };
-        Some(Place { gate: self.clone(), address, standing })
+        Some(self.take(counts, address, standing))
+    }
+
+    /// A full place for a connection, if there are not `most` of them already. There is no reserve
+    /// here, no limit of an address, and no shortage that closes it.
+    pub(crate) fn enter_fully(self: &Arc<Self>, address: IpAddr, most: usize) -> Option<Place> {
+        let counts = self.counts();
+        if counts.all >= most {
+            return None;
+        }
+        Some(self.take(counts, network_of(address), Standing::Full))
+    }
+
+    fn take(
+        self: &Arc<Self>,
+        mut counts: MutexGuard<'_, Counts>,
+        address: IpAddr,
+        standing: Standing,
+    ) -> Place {
+        counts.all += 1;
+        counts.crowded += usize::from(standing == Standing::Crowded);
+        *counts.by_address.entry(address).or_default() += 1;
+        Place { gate: self.clone(), address, standing }
     }
 
     /// How many connections there are.

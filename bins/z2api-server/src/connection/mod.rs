@@ -39,7 +39,7 @@ use watch::Watch;
 pub(crate) use descriptors::Descriptors;
 pub(crate) use door::Door;
 pub(crate) use exchange::{Entrance, Peer};
-pub(crate) use gate::{Caps, Gate, Place, Standing};
+pub(crate) use gate::{Caps, Gate, OPERATORS, Place, RESERVE, Standing};
 pub(crate) use proper::check as check_request;
 pub(crate) use turn_away::turn_away;
 pub(crate) use watch::{LAST_WORDS, Why};

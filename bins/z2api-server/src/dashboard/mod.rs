@@ -14,6 +14,7 @@ use z2api_observability::RequestRecord;
 
 use crate::app::App;
 use crate::body::{Body, Response, empty};
+use crate::connection::RESERVE;
 use crate::error::ApiError;
 use crate::live::Live;
 use crate::operator::check_operator;
@@ -26,6 +27,8 @@ pub(crate) use past::{Past, keep_past};
 
 /// How many may watch at once. More are refused: each costs a little every second.
 pub(crate) const MAX_WATCHERS: usize = 16;
+/// They may watch from the reserve too, which others must find free.
+const _: () = assert!(MAX_WATCHERS <= RESERVE / 4);
 
 /// For every answer of the page. Its scripts and styles are its own files, it talks to nobody but
 /// this gateway, and nothing can frame it.
