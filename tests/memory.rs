@@ -1,15 +1,12 @@
 //! Memory that runs short, by a source of readings that the test holds in its hand.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use z2api_observability::{MemoryReading, memory_reading};
-use z2api_server::MemorySource;
-use z2api_tests::{Gateway, KEY, PATIENCE, Reply};
+use z2api_observability::memory_reading;
+use z2api_tests::{Gateway, KEY, Level, PATIENCE, Reply};
 use z2api_upstream_sim::Script;
 use z2api_wire::event::Dialect;
 
@@ -29,25 +26,6 @@ fn end() -> String {
 /// Says something, then nothing more.
 fn stuck() -> Script {
     Script::events([piece("tide "), end()]).stall_after(1)
-}
-
-/// What is resident, in MiB. Of the limit's last steps only one reading is given.
-#[derive(Clone, Default)]
-struct Level(Arc<AtomicU64>);
-
-impl Level {
-    fn set(&self, mib: u64) {
-        self.0.store(mib, Relaxed);
-    }
-
-    fn source(&self) -> MemorySource {
-        let level = self.0.clone();
-        Arc::new(move || {
-            let once = |mib: u64| Some(if mib >= 97 { 10 } else { mib });
-            let resident = level.fetch_update(Relaxed, Relaxed, once).unwrap() * MIB;
-            MemoryReading { resident, group: None }
-        })
-    }
 }
 
 async fn gateway(plan: Script) -> (Gateway, Level) {

@@ -3,6 +3,7 @@
 
 mod gateway;
 mod http;
+mod level;
 mod listen;
 pub mod openai;
 mod raw;
@@ -15,6 +16,7 @@ pub mod web;
 
 pub use gateway::{Gateway, KEY, PATIENCE};
 pub use http::{Reply, send};
+pub use level::Level;
 pub use listen::{foreign_traces, listen_as};
 pub use raw::{Answer, Raw, answers, chat_request};
 pub use streams::{Case, Ends, MeantCall, MeantSource, cases};

@@ -17,19 +17,20 @@ use tokio::task::coop::{has_budget_remaining, unconstrained};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use z2api_observability::{RequestRecord, Said};
 use z2api_stream_transform::{Encoder, Progress, Transform, TransformError};
-use z2api_upstream_client::{EventStream, Failed, Started};
+use z2api_upstream_client::Failed;
 
 use crate::app::App;
 use crate::body::{Frames, note_drop};
 use crate::chat::{note_counts, note_end};
 use crate::connection::Why;
 use crate::error::ApiError;
+use crate::hearing::Hearing;
 use crate::live::Live;
 use crate::slot::Slot;
 use crate::tee::Tee;
 
 /// The upstream, asked but not yet answering.
-pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Started, Failed>> + Send>>;
+pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Hearing, Failed>> + Send>>;
 
 /// Why a stream is cut off from outside. One future, in a set so that it is polled when it is woken,
 /// and not with every event.
@@ -64,7 +65,7 @@ pub(crate) enum Upstream {
     /// Asked, but not yet answering.
     Opening(Opening),
     /// Its first events are there.
-    Streaming(EventStream),
+    Streaming(Hearing),
     /// Everything has been said; nothing follows what is in the encoder.
     Over,
 }
@@ -143,17 +144,15 @@ impl<E: Encoder> Answer<E> {
                 Upstream::Over => return,
                 Upstream::Opening(opening) => match opening.as_mut().poll(cx) {
                     Poll::Pending => return self.waits = true,
-                    Poll::Ready(Ok(started)) => {
-                        self.upstream = Upstream::Streaming(started.events);
-                    }
+                    Poll::Ready(Ok(hearing)) => self.upstream = Upstream::Streaming(hearing),
                     Poll::Ready(Err(failed)) => self.fail(&ApiError::from(&failed.error)),
                 },
-                Upstream::Streaming(events) => {
+                Upstream::Streaming(hearing) => {
                     let Self { transform, encoder, kept, record, fresh, .. } = self;
                     let mut tee = Tee { sink: encoder, kept: kept.as_mut() };
                     let mut outcome: Result<Progress, TransformError> = Ok(Progress::More);
                     let mut count = 0;
-                    let polled = events.poll_events(cx, &mut |event| {
+                    let polled = hearing.poll_events(cx, &mut |event| {
                         count += 1;
                         if matches!(outcome, Ok(Progress::More)) {
                             outcome = transform.push(&event, &mut tee);

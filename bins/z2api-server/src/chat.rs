@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use z2api_observability::{RequestRecord, Said};
 use z2api_stream_transform::{Fold, Progress, Sink, Transform, TransformError};
-use z2api_upstream_client::{Client, EventStream, Started};
+use z2api_upstream_client::Client;
 use z2api_wire::chat::Chat;
 
 use crate::answer::{Answer, Opening, Upstream};
@@ -20,6 +20,7 @@ use crate::body::{Body, Response, json_bytes};
 use crate::error::ApiError;
 use crate::faults::Fault;
 use crate::feedback::Feedback;
+use crate::hearing::Hearing;
 use crate::live::Live;
 use crate::panics::caught;
 use crate::question::{Question, ask};
@@ -130,8 +131,8 @@ async fn stream<A: Api>(
         None => {
             Answer::new(app, live, Upstream::Opening(opening), transform, encoder, slot, record)
         }
-        Some(Ok(started)) => {
-            let upstream = Upstream::Streaming(started.events);
+        Some(Ok(hearing)) => {
+            let upstream = Upstream::Streaming(hearing);
             Answer::new(app, live, upstream, transform, encoder, slot, record)
         }
         Some(Err(failed)) => return refused::<A>(record, &ApiError::from(&failed.error)),
@@ -209,14 +210,14 @@ async fn gather(
     record: &mut RequestRecord,
 ) -> Result<(), ApiError> {
     let outcome = feedback.ask(client, chat).await;
-    let Started { mut events, .. } = outcome.map_err(|failed| ApiError::from(&failed.error))?;
-    let gathered = poll_fn(|cx| fold_ready(&mut events, cx, transform, sink, record)).await;
+    let mut hearing = outcome.map_err(|failed| ApiError::from(&failed.error))?;
+    let gathered = poll_fn(|cx| fold_ready(&mut hearing, cx, transform, sink, record)).await;
     feedback.gathered();
     gathered
 }
 
 fn fold_ready(
-    events: &mut EventStream,
+    hearing: &mut Hearing,
     cx: &mut std::task::Context<'_>,
     transform: &mut Transform,
     sink: &mut impl Sink,
@@ -226,7 +227,7 @@ fn fold_ready(
     loop {
         let mut outcome: Result<Progress, TransformError> = Ok(Progress::More);
         let mut count = 0;
-        let polled = events.poll_events(cx, &mut |event| {
+        let polled = hearing.poll_events(cx, &mut |event| {
             count += 1;
             if matches!(outcome, Ok(Progress::More)) {
                 outcome = transform.push(&event, sink);

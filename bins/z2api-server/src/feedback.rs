@@ -9,6 +9,7 @@ use z2api_observability::RequestRecord;
 use z2api_upstream_client::{Client, Error, Failed, Started};
 use z2api_wire::chat::Chat;
 
+use crate::hearing::Hearing;
 use crate::observed::Observed;
 use crate::traced;
 
@@ -46,7 +47,7 @@ impl Feedback {
     }
 
     /// Asks the upstream, and tells what came of it.
-    pub(crate) async fn ask(&self, client: &Client, chat: &Chat) -> Result<Started, Failed> {
+    pub(crate) async fn ask(&self, client: &Client, chat: &Chat) -> Result<Hearing, Failed> {
         self.observed.tries.asks(|| traced::call(client, chat));
         let asked = Instant::now();
         let asking = client.chat_observed(chat, &self.observed).instrument(self.span.clone());
@@ -66,6 +67,6 @@ impl Feedback {
                 }
             }
         }
-        outcome
+        outcome.map(|Started { events, .. }| Hearing::new(events, self.observed.tries.clone()))
     }
 }

@@ -23,6 +23,7 @@ mod error;
 mod faults;
 mod feedback;
 mod healthcheck;
+mod hearing;
 mod info;
 mod intake;
 mod listener;

@@ -96,6 +96,8 @@ pub(crate) struct Noted {
     pub(crate) call: Option<ModelCall>,
     /// What the upstream calls its answer.
     pub(crate) answer: AnswerName,
+    /// Its answer was let go of before its end.
+    let_go: bool,
 }
 
 /// A try, and when it ended.
@@ -155,6 +157,11 @@ impl Tries {
         if noted.is_sampled() {
             noted.answer = name();
         }
+    }
+
+    /// The upstream's answer is let go of before its end.
+    pub fn let_go(&self) {
+        self.lock().let_go = true;
     }
 
     /// An answer that goes out in one piece is all there.
@@ -242,6 +249,11 @@ impl Noted {
     /// When the model began to answer.
     pub(crate) fn answered(&self) -> Option<Instant> {
         self.kept.iter().find(|ended| ended.of.outcome == ANSWERED).map(|ended| ended.at)
+    }
+
+    /// Whether the upstream was given up while it was asked, or before the end of its answer.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.let_go || self.kept.last().is_some_and(|last| last.of.outcome == GIVEN_UP)
     }
 
     /// The id of the trace, if the request is recorded in one.

@@ -86,6 +86,13 @@ impl EventStream {
         self.reader.named()
     }
 
+    /// Whether the upstream has come to the end of its answer: a whole one, one with an error, or
+    /// one that it broke off; also where what came last has not been asked for yet. False after a
+    /// failure that leaves the upstream at work: one of the clocks, or what cannot be read.
+    pub fn has_ended(&self) -> bool {
+        self.reader.has_ended()
+    }
+
     /// Hands all events of one read of the upstream to `each`, without copying them.
     ///
     /// Gives `Some(Ok(()))` after a read with at least one event, `Some(Err(_))` once if the

@@ -93,6 +93,14 @@ impl Reader {
         self.events.named()
     }
 
+    /// Whether the upstream sends no more of this answer, as far as it has been read.
+    pub(crate) fn has_ended(&self) -> bool {
+        match &self.outcome {
+            None | Some(Err(Error::Malformed(_))) => false,
+            Some(Ok(()) | Err(_)) => true,
+        }
+    }
+
     /// Closes the connection.
     pub(crate) fn close(&mut self) {
         self.body = None;

@@ -7,7 +7,7 @@ use super::labels::{
     KeyLabels, KindLabel, ModelLabel, OutcomeLabel, Owner, OwnerLabel, QueueLabel, ReasonLabel,
     RequestLabels, TokensLabels,
 };
-use crate::tries::{ANSWERED, GIVEN_UP, Try};
+use crate::tries::Try;
 use crate::waits::Queue;
 
 /// What is known of a request at its end.
@@ -40,6 +40,8 @@ pub struct Ended {
     pub generation: Option<Duration>,
     /// Each time that the upstream was asked.
     pub tries: Vec<Try>,
+    /// Who made the gateway let go of the upstream before the end of its answer, if it did.
+    pub cancelled_by: Option<Owner>,
     /// Tokens of request and answer, as the upstream counts.
     pub usage: Option<(u64, u64)>,
 }
@@ -102,19 +104,15 @@ impl Metrics {
         for one in &ended.tries {
             self.attempts.get_or_create(&OutcomeLabel { outcome: one.outcome }).inc();
         }
+        if let Some(owner) = ended.cancelled_by {
+            self.cancels.get_or_create(&OwnerLabel { owner }).inc();
+        }
         let Some(kind) = ended.failure else { return };
         if matches!(kind, "upstream_truncated" | "upstream_disconnected") {
             self.truncations.inc();
         }
-        match ended.tries.last().map(|last| last.outcome) {
-            None if matches!(ended.status, 429 | 503) => {
-                self.rejections.get_or_create(&ReasonLabel { reason: kind }).inc();
-            }
-            // The upstream's own failures have ended its answer already.
-            Some(ANSWERED | GIVEN_UP) if ended.owner != Owner::Upstream => {
-                self.cancels.get_or_create(&OwnerLabel { owner: ended.owner }).inc();
-            }
-            None | Some(_) => {}
+        if ended.tries.is_empty() && matches!(ended.status, 429 | 503) {
+            self.rejections.get_or_create(&ReasonLabel { reason: kind }).inc();
         }
     }
 }

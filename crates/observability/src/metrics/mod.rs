@@ -182,7 +182,8 @@ impl Metrics {
         all.register("rejections", help, self.rejections.clone());
         let help = "Times that the upstream was asked, by what came of it";
         all.register("upstream_attempts", help, self.attempts.clone());
-        let help = "Upstream requests that were given up, by whose doing it was";
+        let help =
+            "Upstream requests let go of before their answer was over, by whose doing it was";
         all.register("upstream_cancels", help, self.cancels.clone());
         let help = "Answers that the upstream broke off";
         all.register("upstream_truncations", help, self.truncations.clone());

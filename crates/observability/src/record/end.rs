@@ -65,6 +65,16 @@ impl RequestRecord {
         known.then(|| took.saturating_sub(self.client_wait))
     }
 
+    /// Who made the gateway let go of the upstream before the end of its answer, if it did. That is
+    /// the gateway itself where it had all that was asked for: a stop word was found that the
+    /// upstream does not know of.
+    fn cancelled_by(&self, end: &End<'_>, noted: &Noted) -> Option<Owner> {
+        noted.is_cancelled().then_some(match (self.upstream_end, end.owner) {
+            (Some(_), _) | (None, Owner::None) => Owner::Gateway,
+            (None, owner) => owner,
+        })
+    }
+
     /// Tokens of the answer for each second that the model wrote.
     fn pace(&self, noted: &Noted) -> Option<f64> {
         let (seconds, (_, tokens)) = (self.generation(noted)?.as_secs_f64(), self.usage?);
@@ -238,6 +248,7 @@ impl Drop for RequestRecord {
             generation: self.generation(&noted),
             waits: Queue::ALL.map(|queue| (queue, noted.waits.of(queue, now))),
             tries: noted.kept.iter().map(|ended| ended.of.clone()).collect(),
+            cancelled_by: self.cancelled_by(&end, &noted),
             usage: self.usage,
         });
         self.spans(&end, &noted);
