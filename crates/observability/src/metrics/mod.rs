@@ -26,6 +26,8 @@ use crate::waits::Queue;
 
 /// The kinds of failure that are a fault of the gateway's code.
 const OUR_FAULTS: [&str; 2] = ["panic", "internal_error"];
+/// Why a connection is closed as soon as it is made.
+const NO_PLACE: [&str; 2] = ["too_many", "too_many_operators"];
 
 /// All metrics of the gateway.
 #[derive(Debug)]
@@ -210,6 +212,9 @@ impl Metrics {
         all.register("tasks", "Tasks of the gateway, one for a connection", self.tasks.clone());
         let help = "Client connections that did not end by the protocol's rules, by what ended them: \
                     the gateway, or the client's hang-up";
+        for kind in NO_PLACE {
+            let _begins_at_0 = self.dropped.get_or_create(&KindLabel { kind });
+        }
         all.register("connections_dropped", help, self.dropped.clone());
         let help = "Resident memory";
         all.register_with_unit("resident_memory", help, Unit::Bytes, self.memory.clone());
