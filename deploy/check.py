@@ -226,6 +226,35 @@ def kubernetes_deployment():
     same("capabilities", container["securityContext"]["capabilities"], {"drop": ["ALL"]})
 
 
+@check
+def observability():
+    """observability: what Compose mounts is there, and lies where it is looked for"""
+    services = one("observability/compose.yaml")["services"]
+    mounts = {}
+    for name, service in services.items():
+        bound = [mount.split(":") for mount in service["volumes"] if mount.startswith(".")]
+        for source, _, mode in bound:
+            assert (DEPLOY / source).exists(), f"{source} of {name} is not there"
+            same(f"mode of {source}", mode, "ro")
+        mounts[name] = {there: source for source, there, _ in bound}
+    (given,) = [word for word in services["prometheus"]["command"] if word.startswith("--config.file=")]
+    home = Path(given.split("=", 1)[1]).parent
+    config = (DEPLOY / "observability/prometheus.yml").read_text("utf-8")
+    named = one("observability/prometheus.yml")["rule_files"] + re.findall(r"_file: (\S+)", config)
+    assert len(named) > 2, named
+    for name in named:
+        looked_for = home / name
+        mounted = {str(looked_for), str(looked_for.parent)} & set(mounts["prometheus"])
+        assert mounted, f"{name}: nothing is mounted at {looked_for}"
+    (provider,) = one("observability/grafana/dashboards.yml")["providers"]
+    folders = {str(Path(there).parent) for there in mounts["grafana"]}
+    assert provider["options"]["path"] in folders, provider
+    (source,) = one("observability/grafana/datasource.yml")["datasources"]
+    assert source["url"] == "http://prometheus:9090" and source["uid"] in (
+        DEPLOY / "observability/grafana/z2api.json"
+    ).read_text("utf-8")
+
+
 def main():
     failed = 0
     for function in CHECKS:
