@@ -117,7 +117,8 @@ pub(crate) fn status(
     Ok(json(StatusCode::OK, &Status::of(app, live)))
 }
 
-/// `GET /metrics`, in OpenMetrics' text form.
+/// `GET /metrics`, in OpenMetrics' text form whatever the caller accepts. The crate writes no other
+/// text; and the kind is told, by which scrapers choose their parser.
 pub(crate) fn metrics(
     app: &App,
     live: &Live,

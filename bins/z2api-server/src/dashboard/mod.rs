@@ -1,4 +1,5 @@
-//! The live page: its files, which anyone may have, and its numbers, which may need a key.
+//! The live page: its files, which anyone may have, and its numbers, which may need a key. A browser
+//! that opens a page shows no key, so something open must ask for it; the files hold no secret.
 
 mod files;
 mod past;
