@@ -10,7 +10,7 @@ use z2api_wire::event::Dialect;
 const EVENTS: &str = "/dashboard/events";
 const ADMIN: &str = "an-admin-key-0001";
 const TOKEN: &str = "upstream-token-0001";
-const FILES: [&str; 16] = [
+const FILES: [&str; 17] = [
     "/dashboard",
     "/dashboard/style.css",
     "/dashboard/icon.svg",
@@ -25,6 +25,7 @@ const FILES: [&str; 16] = [
     "/dashboard/charts.js",
     "/dashboard/tables.js",
     "/dashboard/raw.js",
+    "/dashboard/growing.js",
     "/dashboard/answer.js",
     "/dashboard/chat.js",
 ];

@@ -231,3 +231,62 @@ test("the page says when the gateway is gone, and follows the next one", async (
   t.after(second.stop);
   await state(page, "Live");
 });
+
+test("an answer of a megabyte stands there whole, in parts that are quickly drawn", async (t) => {
+  const { page, faults } = await open(t, browser, gateway);
+  await state(page, "Live");
+  const line = "A line of an answer that does not end soon, <b>with</b> 汉字 in it.\n";
+  const said = line.repeat(16_000);
+  const chunk = (delta, finish_reason = null) => ({ choices: [{ index: 0, delta, finish_reason }] });
+  const pieces = said.match(/[^]{1,200}/g).map((content) => chunk({ content }));
+  const events = [...pieces, chunk({}, "stop")].map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`);
+  await page.route("**/v1/chat/completions", (route) =>
+    route.fulfill({ contentType: "text/event-stream", body: `${events.join("")}data: [DONE]\n\n` }),
+  );
+  const { answer, raw, complaint } = await ask(page, "reasoning", "Tell me all");
+  assert.equal(complaint, "");
+  assert.ok(answer === said, `${answer.length} of ${said.length}`);
+  assert.equal(raw.length, 1000);
+  assert.equal(raw.at(-1), "data: [DONE]");
+  assert.match(
+    await page.textContent("#raw-count"),
+    /^[\d,]+ events, .* The first [\d,]+ are not shown any more\.$/,
+  );
+  const longest = await page.$$eval(".said.model .block", (all) =>
+    Math.max(...all.map((block) => block.textContent.length)),
+  );
+  assert.ok(longest > 0 && longest < 3000, `a part of ${longest} letters`);
+  noFaults(faults);
+});
+
+test("a key that no header can carry is told, and nothing is asked", async (t) => {
+  const { page, faults } = await open(t, browser, gateway);
+  await state(page, "Live");
+  page.on("request", (request) => /\/v1\//.test(request.url()) && faults.push(`asks ${request.url()}`));
+  await page.fill("#message", "Hello");
+  for (const key of ["密钥", "two words"]) {
+    await page.fill("#key", key);
+    await page.press("#message", "Enter");
+    await page.waitForSelector("#chat-complaint", { state: "visible" });
+    assert.match(await page.textContent("#chat-complaint"), /ASCII/);
+  }
+  await page.click("#language");
+  assert.match(await page.textContent("#chat-complaint"), /密钥只能/);
+  noFaults(faults);
+});
+
+test("the keyboard alone sends a question and stops its answer", async (t) => {
+  const { page, faults } = await open(t, browser, gateway);
+  await state(page, "Live");
+  await page.fill("#key", KEY);
+  for (const stop of ["Enter", "Escape"]) {
+    await page.fill("#message", "Tell me much");
+    await page.focus("#send");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("#raw li");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "stop");
+    await page.keyboard.press(stop);
+    assert.equal((await ended(page)).complaint, "You stopped it.");
+  }
+  noFaults(faults);
+});

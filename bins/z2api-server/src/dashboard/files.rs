@@ -16,7 +16,7 @@ const fn file(path: &'static str, kind: &'static str, text: &'static str) -> Fil
     File { path, kind, text }
 }
 
-static FILES: [File; 16] = [
+static FILES: [File; 17] = [
     file("", HTML, include_str!("assets/index.html")),
     file("/style.css", CSS, include_str!("assets/style.css")),
     file("/icon.svg", IMAGE, include_str!("assets/icon.svg")),
@@ -31,6 +31,7 @@ static FILES: [File; 16] = [
     file("/charts.js", SCRIPT, include_str!("assets/charts.js")),
     file("/tables.js", SCRIPT, include_str!("assets/tables.js")),
     file("/raw.js", SCRIPT, include_str!("assets/raw.js")),
+    file("/growing.js", SCRIPT, include_str!("assets/growing.js")),
     file("/answer.js", SCRIPT, include_str!("assets/answer.js")),
     file("/chat.js", SCRIPT, include_str!("assets/chat.js")),
 ];

@@ -1,4 +1,5 @@
 // An answer of the chat, while it comes and when it is there.
+import { Growing } from "./growing.js";
 import { brief, duration, element, number, say } from "./say.js";
 
 /** Thinking and answer out of the content of the `think` mode; of all of it, or of its beginning. */
@@ -30,10 +31,11 @@ export class Answer {
     });
     this.began = performance.now();
     this.summary = element("summary");
-    this.thought = element("div", "text");
-    this.details = element("details", "thinking", this.summary, this.thought);
+    this.thought = new Growing();
+    this.details = element("details", "thinking", this.summary, this.thought.element);
     this.details.open = true;
-    this.text = element("div", "text");
+    this.waiting = element("p", "waiting");
+    this.text = new Growing();
     this.facts = element("p", "facts");
     this.complaint = element("p", "complaint");
     const head = element("h4", "", model, " ", element("span", "tag", think));
@@ -41,8 +43,9 @@ export class Answer {
       "article",
       "said model",
       head,
+      this.waiting,
       this.details,
-      this.text,
+      this.text.element,
       this.complaint,
       this.facts,
     );
@@ -62,6 +65,7 @@ export class Answer {
   }
 
   end() {
+    if (this.frame) cancelAnimationFrame(this.frame);
     this.took = performance.now() - this.began;
     this.done = true;
     this.draw();
@@ -87,10 +91,10 @@ export class Answer {
     const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
     this.summary.textContent = say("chat.thinking");
     this.details.hidden = !parts.thinking;
-    this.thought.textContent = parts.thinking;
-    const waiting = !this.done && !this.content && !this.reasoning;
-    this.text.textContent = waiting ? say("chat.waiting") : parts.answer;
-    this.text.classList.toggle("waiting", waiting);
+    this.thought.show(parts.thinking);
+    this.text.show(parts.answer);
+    this.waiting.textContent = say("chat.waiting");
+    this.waiting.hidden = this.done || Boolean(this.content || this.reasoning);
     this.complaint.textContent = [this.error, this.note && say(this.note)].filter(Boolean).join(" ");
     this.complaint.hidden = !this.complaint.textContent;
     this.facts.textContent = this.done ? this.#facts().join(" · ") : "";

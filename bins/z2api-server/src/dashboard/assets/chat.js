@@ -1,8 +1,8 @@
 // A small chat: asks the gateway as any client does, and shows the stream beside the answer.
 import { Answer } from "./answer.js";
-import { hold, recall } from "./keys.js";
-import { clearRaw, countRaw, showRaw } from "./raw.js";
-import { element, say } from "./say.js";
+import { canBeKey, hold, recall } from "./keys.js";
+import { addRaw, clearRaw, countRaw, drawRaw } from "./raw.js";
+import { element, say, sayIn } from "./say.js";
 import { events } from "./sse.js";
 
 const COMPLETIONS = new URL("../v1/chat/completions", import.meta.url);
@@ -41,7 +41,7 @@ function setModels(names) {
 }
 
 async function askModels(key) {
-  if (!key) return;
+  if (!canBeKey(key)) return;
   try {
     const response = await fetch(MODELS, { headers: { authorization: `Bearer ${key}` }, cache: "no-store" });
     if (response.ok) setModels((await response.json()).data.map((model) => model.id));
@@ -71,13 +71,13 @@ async function stream(answer, body, signal) {
   answer.id = response.headers.get("x-request-id");
   if (!response.ok) {
     const text = await response.text();
-    showRaw({ raw: text, data: null }, performance.now() - answer.began, "error");
+    addRaw({ raw: text, data: null }, performance.now() - answer.began, "error");
     answer.error = refusal(response.status, text);
     return;
   }
   let whole = false;
   for await (const event of events(response.body)) {
-    showRaw(event, performance.now() - answer.began);
+    addRaw(event, performance.now() - answer.began);
     if (event.data === "[DONE]") whole = true;
     else if (event.data !== null) answer.take(JSON.parse(event.data));
     answer.drawSoon();
@@ -121,6 +121,7 @@ async function send(text) {
   }
   running = null;
   answer.end();
+  drawRaw();
   busy(false);
   const said = answer.parts().answer;
   // A question that was not answered is not asked again with the next one.
@@ -129,9 +130,12 @@ async function send(text) {
 }
 
 function busy(is) {
+  const onSend = document.activeElement === $("send");
   $("send").hidden = is;
   $("stop").hidden = !is;
   $("said").setAttribute("aria-busy", String(is));
+  // Who used the keyboard is not thrown back to the top of the page.
+  if (is && onSend) $("stop").focus();
   if (!is && document.activeElement === document.body) $("message").focus();
 }
 
@@ -146,7 +150,7 @@ function newChat() {
 }
 
 function complain(key) {
-  $("chat-complaint").textContent = key ? say(key) : "";
+  if (key) sayIn($("chat-complaint"), key);
   $("chat-complaint").hidden = !key;
 }
 
@@ -154,8 +158,9 @@ function submit(event) {
   event.preventDefault();
   const text = $("message").value.trim();
   if (running || !text) return;
-  if (!$("key").value.trim()) {
-    complain("chat.key.asks");
+  const key = $("key").value.trim();
+  if (!canBeKey(key)) {
+    complain(key ? "key.letters" : "chat.key.asks");
     $("key").focus();
     return;
   }
@@ -188,6 +193,9 @@ export function startChat() {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submit(event);
   });
   $("stop").addEventListener("click", () => running?.abort());
+  $("chat").addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !event.isComposing) running?.abort();
+  });
   $("new-chat").addEventListener("click", newChat);
   for (const choice of document.querySelectorAll("input[name=mode]"))
     choice.addEventListener("change", sayChat);

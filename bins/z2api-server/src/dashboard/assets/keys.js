@@ -1,6 +1,9 @@
 // Keeps keys for this tab alone: they are gone when it is closed.
 const held = new Map();
 
+/** Whether a text can be a key: what a header can carry. */
+export const canBeKey = (text) => /^[\x21-\x7e]+$/.test(text);
+
 /** The key that was held under a name, or nothing. */
 export function recall(name) {
   try {

@@ -2,8 +2,8 @@
 import { drawCharts, figures } from "./charts.js";
 import { offerModels, sayChat, startChat } from "./chat.js";
 import { History } from "./history.js";
-import { hold, recall } from "./keys.js";
-import { duration, element, keep, number, say, sayAll, switchLanguage } from "./say.js";
+import { canBeKey, hold, recall } from "./keys.js";
+import { duration, element, keep, number, say, sayAll, sayIn, switchLanguage } from "./say.js";
 import { events } from "./sse.js";
 import { showModels, showRequests, showTokens } from "./tables.js";
 
@@ -219,6 +219,9 @@ function start() {
     event.preventDefault();
     const key = $("admin-key").value.trim();
     if (!key) return;
+    sayIn($("lock-wrong"), canBeKey(key) ? "lock.wrong" : "key.letters");
+    $("lock-wrong").hidden = canBeKey(key);
+    if (!canBeKey(key)) return;
     hold(ADMIN_KEY, key);
     $("admin-key").value = "";
     wake();

@@ -5,9 +5,13 @@ import { bytes, element, number, say } from "./say.js";
 const SHOWN = 1000;
 
 const $ = (id) => document.getElementById(id);
+const encoder = new TextEncoder();
 
 /** How many came, and how large they were. */
 let raw = { count: 0, size: 0 };
+/** What came since the last drawing: never more than can be shown. */
+let fresh = [];
+let frame = null;
 
 function kindOf(event) {
   if (event.data === null) return "comment";
@@ -15,22 +19,30 @@ function kindOf(event) {
   return event.data.startsWith('{"error"') ? "error" : "";
 }
 
-/** Adds an event, so many milliseconds after the question. */
-export function showRaw(event, after, kind = kindOf(event)) {
+/** Adds an event, so many milliseconds after the question. It is drawn with the next frame. */
+export function addRaw(event, after, kind = kindOf(event)) {
   raw.count += 1;
-  raw.size += new TextEncoder().encode(event.raw).length;
+  raw.size += encoder.encode(event.raw).length;
+  fresh.push({ text: event.raw, after, kind });
+  // A tab that is not looked at draws nothing.
+  if (fresh.length > SHOWN) fresh.shift();
+  frame ??= requestAnimationFrame(drawRaw);
+}
+
+/** Draws what came. */
+export function drawRaw() {
+  if (frame) cancelAnimationFrame(frame);
+  frame = null;
   const list = $("raw");
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 60;
-  const item = element(
-    "li",
-    kind,
-    element("time", "", `+${(after / 1000).toFixed(2)}`),
-    element("code", "", event.raw),
+  const items = fresh.map(({ text, after, kind }) =>
+    element("li", kind, element("time", "", `+${(after / 1000).toFixed(2)}`), element("code", "", text)),
   );
-  list.append(item);
-  if (list.children.length > SHOWN) list.firstElementChild.remove();
-  if (atEnd) list.scrollTop = list.scrollHeight;
+  fresh = [];
+  list.append(...items);
+  while (list.children.length > SHOWN) list.firstElementChild.remove();
   countRaw();
+  if (atEnd) list.scrollTop = list.scrollHeight;
 }
 
 /** Says how much came. */
@@ -43,6 +55,7 @@ export function countRaw() {
 
 export function clearRaw() {
   raw = { count: 0, size: 0 };
+  fresh = [];
   $("raw").replaceChildren();
   countRaw();
 }

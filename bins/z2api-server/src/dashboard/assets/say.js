@@ -23,6 +23,12 @@ export function say(key, values = {}) {
 /** Whether there are words for a key. */
 export const canSay = (key) => Object.hasOwn(words, key);
 
+/** Puts words into an element, now and whenever the language changes. */
+export function sayIn(element, key) {
+  element.dataset.t = key;
+  element.textContent = say(key);
+}
+
 /** Puts the words into all that is marked with data-t, data-label and data-hint. */
 export function sayAll(within) {
   for (const element of within.querySelectorAll("[data-t]")) element.textContent = say(element.dataset.t);

@@ -3,7 +3,6 @@ export const words = {
   "page.title": ["z2api live", "z2api 实时面板"],
   "page.skip": ["Skip to the content", "跳到正文"],
   "page.parts": ["Parts of this page", "本页内容"],
-  "page.script": ["This page needs JavaScript.", "此页面需要 JavaScript。"],
   "page.language": ["中文", "English"],
   "page.language.label": ["切换到中文", "Switch to English"],
   "page.theme.dark": ["Use dark colours", "使用深色"],
@@ -39,6 +38,11 @@ export const words = {
   "lock.key": ["Admin key", "管理密钥"],
   "lock.open": ["Show the numbers", "查看数据"],
   "lock.wrong": ["That is not the key.", "密钥不正确。"],
+
+  "key.letters": [
+    "A key has only letters, digits and signs of ASCII, and no spaces.",
+    "密钥只能包含 ASCII 字母、数字和符号，不能有空格。",
+  ],
 
   "chart.requests": ["Requests", "请求"],
   "chart.requests.begun": ["begun, per second", "每秒开始"],
@@ -132,7 +136,6 @@ export const words = {
   "chat.key.hint": ["Kept in this tab only.", "只保存在当前标签页。"],
   "chat.key.asks": ["An API key is needed to chat.", "对话需要 API 密钥。"],
   "chat.model": ["Model", "模型"],
-  "chat.model.none": ["An API key shows the models", "输入 API 密钥后显示模型"],
   "chat.mode": ["Thinking is shown", "思考的显示方式"],
   "chat.mode.think": ["think", "think"],
   "chat.mode.reasoning": ["reasoning", "reasoning"],
@@ -148,8 +151,8 @@ export const words = {
   "chat.said": ["Conversation", "对话"],
   "chat.message": ["Message", "消息"],
   "chat.placeholder": [
-    "Ask something. Enter sends, Shift+Enter makes a new line.",
-    "输入问题。回车发送，Shift+回车换行。",
+    "Ask something. Enter sends, Shift+Enter makes a new line, Esc stops.",
+    "输入问题。回车发送，Shift+回车换行，Esc 停止。",
   ],
   "chat.send": ["Send", "发送"],
   "chat.stop": ["Stop", "停止"],
