@@ -93,6 +93,28 @@ async fn every_file_of_the_page_is_guarded() {
 }
 
 #[tokio::test]
+async fn a_file_that_a_browser_has_is_not_sent_again() {
+    let gateway = gateway(&[]).await;
+    let mut tags = Vec::new();
+    for path in FILES {
+        let tag = gateway.get(path).await.header("etag").unwrap().to_owned();
+        for known in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}")] {
+            let same = gateway.send("GET", path, &[("if-none-match", &known)], b"").await;
+            assert_eq!((same.status, same.header("etag")), (304, Some(tag.as_str())), "{path}");
+            assert_eq!(same.header("cache-control"), Some("no-cache"));
+            assert!(same.header("content-security-policy").is_some());
+            assert_eq!(same.text().await, "");
+        }
+        let other = gateway.send("GET", path, &[("if-none-match", "\"other\"")], b"").await;
+        assert_eq!(other.status, 200, "{path}");
+        tags.push(tag);
+    }
+    tags.sort_unstable();
+    tags.dedup();
+    assert_eq!(tags.len(), FILES.len(), "each has its own");
+}
+
+#[tokio::test]
 async fn the_page_has_no_script_of_its_own_and_asks_no_one_else() {
     let gateway = gateway(&[]).await;
     for path in FILES {

@@ -101,6 +101,16 @@ test("every word is there in both languages", () => {
   }
 });
 
+test("every word is said somewhere", async () => {
+  const names = ["", "/main.js", "/chat.js", "/answer.js", "/raw.js", "/tables.js", "/chart.js", "/charts.js", "/say.js"];
+  const texts = await Promise.all(names.map((name) => fetch(`${gateway.url}/dashboard${name}`)));
+  const said = (await Promise.all(texts.map((response) => response.text()))).join("");
+  // `live.${name}` says all that begins so.
+  const begun = [...said.matchAll(/["`]([\w.]+\.)\$\{/g)].map(([, begin]) => begin);
+  for (const key of Object.keys(words))
+    assert.ok(said.includes(`"${key}"`) || begun.some((begin) => key.startsWith(begin)), key);
+});
+
 test("the theme follows the system until it is chosen", async (t) => {
   const { page, faults } = await open(t, browser, gateway, { scheme: "light" });
   await state(page, "Live");

@@ -1,7 +1,7 @@
 // The live page in a browser: the numbers, the chat, and who may see them.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { ask, browse, demo, ended, KEY, noFaults, open, state } from "./stage.mjs";
+import { ask, browse, demo, ended, KEY, noFaults, open, PUBLIC_NAME, state } from "./stage.mjs";
 
 let browser;
 let gateway;
@@ -203,6 +203,9 @@ test("with an ADMIN_KEY the numbers need it, and it is in no address", async (t)
   const { page, faults } = await open(t, browser, guarded);
   await page.waitForSelector("#lock", { state: "visible" });
   await state(page, "Key needed");
+  for (const part of ["#charts", "#facts", "#upstream", "#requests"])
+    assert.ok(!(await page.isVisible(part)), `${part} has nothing to show`);
+  assert.ok(await page.isVisible("#try"));
   await page.fill("#admin-key", "wrong");
   await page.press("#admin-key", "Enter");
   await page.waitForSelector("#lock-wrong", { state: "visible" });
@@ -227,9 +230,38 @@ test("the page says when the gateway is gone, and follows the next one", async (
   first.stop();
   assert.equal(await first.ended, 0, "a watcher holds up no stop");
   await state(page, "again in");
+  assert.match(await page.textContent("#notice"), /^The numbers below are those of \d+:\d+:\d+\.$/);
   const second = await demo({ PORT: new URL(first.url).port });
   t.after(second.stop);
   await state(page, "Live");
+  assert.ok(!(await page.isVisible("#notice")));
+  assert.ok(!(await page.isVisible("#updated")), "it is the same version");
+});
+
+test("numbers that are refused are no lost connection: the gateway's reason is shown", async (t) => {
+  const { port } = new URL(gateway.url);
+  const { page } = await open(t, browser, { url: `http://${PUBLIC_NAME}:${port}` });
+  await state(page, "Refused");
+  assert.match(await page.textContent("#notice"), /^403: .*localhost.*ADMIN_KEY/);
+  assert.ok(!(await page.isVisible("#charts")));
+});
+
+test("a page of before an update asks to be loaded again", async (t) => {
+  const { page } = await open(t, browser, gateway);
+  await state(page, "Live");
+  const watching = await fetch(`${gateway.url}/dashboard/events`);
+  const reader = watching.body.pipeThrough(new TextDecoderStream()).getReader();
+  let told = "";
+  while (!told.endsWith("\n\n")) told += (await reader.read()).value;
+  await reader.cancel();
+  const body = told + told.replace(/"page":"\w+"/, '"page":"another"');
+  await page.route("**/dashboard/events", (route) => route.fulfill({ contentType: "text/event-stream", body }));
+  await page.reload();
+  await page.waitForSelector("#updated", { state: "visible" });
+  await page.unrouteAll();
+  await page.click("#reload");
+  await state(page, "Live");
+  assert.ok(!(await page.isVisible("#updated")));
 });
 
 test("an answer of a megabyte stands there whole, in parts that are quickly drawn", async (t) => {

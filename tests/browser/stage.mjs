@@ -10,6 +10,9 @@ export const PATIENCE = 60_000;
 export const WIDE = { width: 1440, height: 900 };
 export const PHONE = { width: 375, height: 812 };
 
+/** A name that anybody could have, and that leads to this machine. */
+export const PUBLIC_NAME = "gateway.example";
+
 const ARGUMENTS = [
   "--no-sandbox",
   "--disable-gpu",
@@ -17,6 +20,7 @@ const ARGUMENTS = [
   "--disable-component-update",
   "--disable-sync",
   "--no-first-run",
+  `--host-resolver-rules=MAP ${PUBLIC_NAME} 127.0.0.1`,
 ];
 
 /** Starts a demo on a free port. */

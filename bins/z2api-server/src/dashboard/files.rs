@@ -1,5 +1,10 @@
 //! The files of the page, as they stand in the binary. No build makes them: they are what is sent.
 
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use z2api_config::digest;
+
 /// A file and where it lies below `/dashboard`.
 pub(crate) struct File {
     path: &'static str,
@@ -36,8 +41,31 @@ static FILES: [File; 17] = [
     file("/chat.js", SCRIPT, include_str!("assets/chat.js")),
 ];
 
+/// All of them in one: another page has another one.
+static PAGE: LazyLock<String> = LazyLock::new(|| {
+    let texts: Vec<&str> = FILES.iter().map(|file| file.text).collect();
+    short_digest(&texts.concat())
+});
+
+/// What tells this page from that of another version.
+pub(super) fn page() -> &'static str {
+    &PAGE
+}
+
 impl File {
     pub(super) fn of(path: &str) -> Option<&'static Self> {
         FILES.iter().find(|file| file.path == path)
     }
+
+    /// Its entity tag, by what is in it: it outlives a restart, and goes with an update.
+    pub(super) fn tag(&self) -> String {
+        format!("\"{}\"", short_digest(self.text))
+    }
+}
+
+fn short_digest(text: &str) -> String {
+    digest(text.as_bytes())[..8].iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }

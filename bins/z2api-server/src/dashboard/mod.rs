@@ -76,7 +76,7 @@ impl Page {
             return refuse(record, &ApiError::unknown_path("/dashboard"), Shape::OpenAi);
         }
         let mut response = match self {
-            Self::File(file) => whole(record, send(file)),
+            Self::File(file) => whole(record, send(file, headers)),
             Self::Slashed => whole(record, moved()),
             Self::Events => events(app, live, peer, headers, record),
         };
@@ -87,13 +87,28 @@ impl Page {
     }
 }
 
-fn send(file: &'static File) -> Response {
-    let mut response = Response::new(Body::bytes(file.text));
+/// A new version of the gateway has a new page, at the same place: a browser asks each time, and is
+/// sent what it does not have.
+fn send(file: &'static File, asked: &HeaderMap) -> Response {
+    let tag = file.tag();
+    let mut response = if has(asked, &tag) {
+        empty(StatusCode::NOT_MODIFIED)
+    } else {
+        Response::new(Body::bytes(file.text))
+    };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(file.kind));
-    // A new version of the gateway has a new page, at the same place.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::ETAG, HeaderValue::try_from(tag).expect("quoted digits"));
     response
+}
+
+/// Whether the client has the file of this tag. A proxy that compresses makes its tag a weak one.
+fn has(asked: &HeaderMap, tag: &str) -> bool {
+    let told = asked.get_all(header::IF_NONE_MATCH).iter();
+    told.filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|known| known.trim().trim_start_matches("W/") == tag)
 }
 
 /// Relative, for a proxy may have put the gateway below a path of its own.

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use z2api_observability::{Finished, Totals};
 
+use super::files::page;
 use super::past::Numbers;
 use crate::app::App;
 use crate::live::Live;
@@ -15,6 +16,8 @@ pub(super) struct Snapshot {
     /// Unix time in milliseconds: the page's clock may be wrong.
     now_ms: u64,
     version: &'static str,
+    /// Which page goes with these numbers.
+    page: &'static str,
     /// How thinking is shown to those who do not choose.
     think_mode: &'static str,
     /// As `/status` has it.
@@ -41,6 +44,7 @@ impl Snapshot {
         Self {
             now_ms: millis(since_1970),
             version: env!("CARGO_PKG_VERSION"),
+            page: page(),
             think_mode: live.think_mode.as_str(),
             status: Status::of(app, live),
             totals: recent.totals(),

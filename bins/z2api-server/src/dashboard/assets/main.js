@@ -3,7 +3,7 @@ import { drawCharts, figures } from "./charts.js";
 import { offerModels, sayChat, startChat } from "./chat.js";
 import { History } from "./history.js";
 import { canBeKey, hold, recall } from "./keys.js";
-import { duration, element, keep, number, say, sayAll, sayIn, switchLanguage } from "./say.js";
+import { canSay, clock, duration, element, keep, number, say, sayAll, sayIn, switchLanguage } from "./say.js";
 import { events } from "./sse.js";
 import { showModels, showRequests, showTokens } from "./tables.js";
 
@@ -23,6 +23,10 @@ const root = document.documentElement;
 
 let minutes = 5;
 let state = ["connecting", null];
+/** Why the numbers are refused, in the gateway's words. */
+let refusal = "";
+/** What the page's files were when it was opened. */
+let version = null;
 /** Wakes whoever waits to try again. */
 let wake = () => {};
 
@@ -71,7 +75,16 @@ function drawState() {
   // A status that is set anew each second would be read out each second.
   if (pill.textContent !== text) pill.textContent = text;
   pill.className = `pill ${kind}`;
-  document.body.classList.toggle("stale", !FOLLOWED.includes(name));
+  const isStale = !FOLLOWED.includes(name);
+  document.body.classList.toggle("stale", isStale);
+  document.body.classList.toggle("unknown", !history.last && name !== "connecting");
+  const told = [];
+  if (name === "refused") told.push(refusal);
+  if (canSay(`notice.${name}`)) told.push(say(`notice.${name}`));
+  if (isStale && history.last) told.push(say("notice.stale", { time: clock(history.last.now_ms) }));
+  const notice = told.join(" ");
+  if ($("notice").textContent !== notice) $("notice").textContent = notice;
+  $("notice").hidden = !notice;
 }
 
 function setState(name, seconds = null) {
@@ -105,6 +118,8 @@ function take(data) {
 
 function show(snapshot) {
   history.take(snapshot);
+  version ??= snapshot.page;
+  $("updated").hidden = version === snapshot.page;
   setState(snapshot.status.not_ready ?? "ready");
   $("lock").hidden = true;
   offerModels(snapshot.status.models.map((model) => model.name));
@@ -122,7 +137,7 @@ async function watch() {
     const headers = key ? { authorization: `Bearer ${key}` } : {};
     const response = await fetch(EVENTS, { headers, signal: silent.signal, cache: "no-store" });
     if (response.status === 401) return lock(Boolean(key));
-    if (!response.ok) return response.status === 503 ? "full" : "lost";
+    if (!response.ok) return await refuse(response);
     for await (const event of events(response.body)) {
       clearTimeout(alarm);
       alarm = setTimeout(() => silent.abort(), SILENCE);
@@ -141,8 +156,19 @@ async function watch() {
 function lock(wrong) {
   hold(ADMIN_KEY, "");
   $("lock").hidden = false;
+  sayIn($("lock-wrong"), "lock.wrong");
   $("lock-wrong").hidden = !wrong;
   return "locked";
+}
+
+/** Notes what the gateway says of its refusal. */
+async function refuse(response) {
+  const { status, statusText } = response;
+  // A proxy on the way may refuse in its own shape.
+  const said = await response.json().catch(() => null);
+  const { message = statusText, code } = said?.error ?? {};
+  refusal = say("chat.failed", { status, message });
+  return code === "too_many_watchers" ? "full" : "refused";
 }
 
 /** Resolves after so many seconds, or when it is woken. */
@@ -230,9 +256,12 @@ function start() {
     if (!document.hidden) {
       draw();
       drawRequests();
+      // Whoever looks again does not want to wait.
+      if (state[0] !== "locked") wake();
     }
   });
   addEventListener("online", () => wake());
+  $("reload").addEventListener("click", () => location.reload());
   startChat();
   sayPage();
   follow().catch((error) => {

@@ -18,7 +18,31 @@ export const words = {
   "state.lost": ["No connection", "连接已断开"],
   "state.broken": ["This page has a fault", "页面出错"],
   "state.full": ["Too many watchers", "观看者过多"],
+  "state.refused": ["Refused", "被拒绝"],
   "state.again": ["{why}, again in {time}", "{why}，{time}后重试"],
+
+  "notice.stale": ["The numbers below are those of {time}.", "下方数据截至 {time}。"],
+  "notice.stopping": [
+    "The gateway is stopping. It serves a little longer (SHUTDOWN_DELAY), then takes nothing new.",
+    "网关正在停止。它还会继续服务片刻（SHUTDOWN_DELAY），之后不再接受新请求。",
+  ],
+  "notice.out_of_memory": [
+    "Memory runs short: new chat requests are refused until there is room again.",
+    "内存不足：在内存释放之前，新的对话请求会被拒绝。",
+  ],
+  "notice.no_usable_token": [
+    "None of the upstream's tokens can be used. The table of tokens says why.",
+    "没有可用的上游令牌。原因见令牌表。",
+  ],
+  "notice.full": [
+    "As many pages as may watch are open already. Close one of them.",
+    "打开的实时面板已达上限。请关闭其中一个。",
+  ],
+  "notice.updated": [
+    "The gateway runs another version than this page.",
+    "网关版本已更新，与此页面不一致。",
+  ],
+  "notice.reload": ["Reload the page", "重新加载页面"],
 
   "live.title": ["Live", "实时"],
   "live.uptime": ["Up for", "已运行"],
