@@ -23,7 +23,6 @@ use crate::feedback::Feedback;
 use crate::intake;
 use crate::live::Live;
 use crate::memory::Lease;
-use crate::service::user_agent;
 use crate::tee::MAX_KEPT;
 
 /// A request that has been read and understood.
@@ -67,7 +66,7 @@ pub(crate) async fn ask<A: Api>(
     let mut asker = Asker { caller, request_id, store, lease: &mut lease, size };
     let (request, api) = A::read(request, &mut asker)?;
     let size = asker.size;
-    record.asked(asked(&request, caller, &headers, live.log.messages));
+    record.asked(asked(&request, live.log.messages));
     let mode = A::mode(think_mode(&request, &headers)?.unwrap_or(live.think_mode));
     let dialect = live.client.dialect();
     record.manner(live.dialect(), mode.as_str());
@@ -96,18 +95,10 @@ pub(crate) async fn ask<A: Api>(
     Ok((Box::new(question), share))
 }
 
-fn asked(
-    request: &ChatRequest,
-    caller: &Caller,
-    headers: &HeaderMap,
-    with_messages: bool,
-) -> Asked {
+fn asked(request: &ChatRequest, with_messages: bool) -> Asked {
     let messages = with_messages.then(|| beginning(&request.messages, MAX_KEPT));
     Asked {
-        api_key_masked: caller.masked().to_owned(),
-        key_name: caller.name().map(str::to_owned),
         model: request.model.chars().take(100).collect(),
-        user_agent: user_agent(headers),
         message_count: request.messages.len(),
         stream: request.stream.unwrap_or(false),
         temperature: request.temperature,

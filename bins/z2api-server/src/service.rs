@@ -167,7 +167,7 @@ async fn answer(
 }
 
 /// What the client calls itself, for the log.
-pub(crate) fn user_agent(headers: &HeaderMap) -> String {
+fn user_agent(headers: &HeaderMap) -> String {
     let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
     String::from_utf8_lossy(agent).chars().take(200).collect()
 }

@@ -30,8 +30,8 @@ impl RequestRecord {
             status: end.status,
             owner: end.owner,
             failure: end.kind,
-            api_key: self.asker.api_key_masked.clone(),
-            key_name: self.asker.key_name.clone(),
+            api_key: self.shown_key().to_owned(),
+            key_name: self.key_name().map(str::to_owned),
             stream: self.asked.as_ref().map(|asked| asked.stream),
             dialect: manner.map(|(dialect, _)| dialect),
             think_mode: manner.map(|(_, mode)| mode),
@@ -81,6 +81,15 @@ impl RequestRecord {
         (tokens > 0 && seconds > 0.0).then(|| tokens as f64 / seconds)
     }
 
+    /// The key as a line shows that has to show one: a wrong one is never told.
+    fn shown_key(&self) -> &str {
+        self.key.as_ref().map_or("****", |key| key.masked.as_str())
+    }
+
+    fn key_name(&self) -> Option<&str> {
+        self.key.as_ref()?.name.as_deref()
+    }
+
     pub(super) fn request_line(&self, asked: &Asked, model: Option<&str>) {
         let Some(log) = &self.log else { return };
         log.line(&RequestLine {
@@ -89,10 +98,10 @@ impl RequestRecord {
             level: "INFO",
             r#type: "request",
             client_ip: self.client_ip.to_string(),
-            api_key: &asked.api_key_masked,
-            key_name: asked.key_name.as_deref(),
+            api_key: self.shown_key(),
+            key_name: self.key_name(),
             model,
-            user_agent: &asked.user_agent,
+            user_agent: &self.user_agent,
             parameters: Parameters {
                 message_count: asked.message_count,
                 parameters: Options {
@@ -124,8 +133,8 @@ impl RequestRecord {
             api: self.route,
             stream: asked.map(|asked| asked.stream),
             model: asked.map(|asked| asked.model.as_str()),
-            api_key: asked.map(|asked| asked.api_key_masked.as_str()),
-            key_name: self.asker.key_name.as_deref(),
+            api_key: self.key.as_ref().map(|key| key.masked.as_str()),
+            key_name: self.key_name(),
             dialect: self.manner.map(|(dialect, _)| dialect),
             think_mode: self.manner.map(|(_, mode)| mode),
             queue_time_ms: noted.queued().map(millis),
@@ -157,7 +166,7 @@ impl RequestRecord {
             path: &self.endpoint,
             came,
             client_ip: self.client_ip,
-            user_agent: &self.asker.user_agent,
+            user_agent: &self.user_agent,
             route: self.route,
             sent: (end.status != HUNG_UP).then_some(end.status).or(self.status),
             failure: end.kind,
@@ -226,7 +235,7 @@ impl Drop for RequestRecord {
         }
         if self.asked.is_none() {
             // No chat, or refused before it was understood: it still has its request line.
-            self.request_line(&self.asker, None);
+            self.request_line(&Asked::default(), None);
         }
         if self.counted {
             self.counters.ended(end.took, end.is_error());
@@ -239,7 +248,7 @@ impl Drop for RequestRecord {
             route: self.route,
             model: self.model.clone().unwrap_or_default(),
             status: end.status,
-            key_name: self.asker.key_name.clone(),
+            key_name: self.key_name().map(str::to_owned),
             owner: end.owner,
             failure: end.kind,
             took: end.took,

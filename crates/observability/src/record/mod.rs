@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::sink::LogSink;
 use crate::spans::Tracer;
 use crate::tries::{Came, Traced, Tries};
+use parts::Key;
 
 pub(crate) use end::HUNG_UP;
 pub use parts::{Asked, Failure, Lost, Said};
@@ -40,8 +41,9 @@ pub struct RequestRecord {
     client_ip: IpAddr,
     began: Instant,
     counted: bool,
-    /// What is known of who asks before the request is understood.
-    asker: Asked,
+    /// Whose it is, once that is known.
+    key: Option<Key>,
+    user_agent: String,
     asked: Option<Asked>,
     route: &'static str,
     model: Option<String>,
@@ -84,7 +86,8 @@ impl RequestRecord {
             client_ip,
             began: Instant::now(),
             counted: false,
-            asker: Asked { api_key_masked: "****".to_owned(), ..Asked::default() },
+            key: None,
+            user_agent: String::new(),
             asked: None,
             route: "unknown",
             model: None,
@@ -136,21 +139,20 @@ impl RequestRecord {
         self.quiet = true;
     }
 
-    /// What the client calls itself; for the request line of one that is never understood.
+    /// What the client calls itself.
     pub fn agent(&mut self, user_agent: String) {
-        self.asker.user_agent = user_agent;
+        self.user_agent = user_agent;
     }
 
     /// Whose key it is, once it is known to be good: the masked key and its name.
     pub fn key(&mut self, masked: &str, name: Option<&str>) {
-        self.asker.api_key_masked = masked.to_owned();
-        self.asker.key_name = name.map(str::to_owned);
+        self.key = Some(Key { masked: masked.to_owned(), name: name.map(str::to_owned) });
     }
 
     /// The request has been understood. Writes the request line.
     pub fn asked(&mut self, asked: Asked) {
-        let asked = self.asked.insert(asked).clone();
         self.request_line(&asked, Some(&asked.model));
+        self.asked = Some(asked);
     }
 
     /// Which route it takes, by a name from a fixed list.

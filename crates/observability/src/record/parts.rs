@@ -27,17 +27,19 @@ impl Lost {
     }
 }
 
+/// A key that is known to be good, as far as it may be told.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) masked: String,
+    /// Whose it is, if it has a name.
+    pub(super) name: Option<String>,
+}
+
 /// What is known once a request has been understood.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
-    /// The key, masked.
-    pub api_key_masked: String,
-    /// Whose key it is, if it has a name.
-    pub key_name: Option<String>,
     /// The model asked for.
     pub model: String,
-    /// What the client calls itself.
-    pub user_agent: String,
     /// How many messages.
     pub message_count: usize,
     /// Whether a stream is wanted.
