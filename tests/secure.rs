@@ -235,6 +235,28 @@ async fn a_goodbye_in_tls_lets_the_upstream_go_though_the_connection_below_stays
     gateway.until(|gateway| gateway.in_flight() == 0).await;
 }
 
+/// What has been encrypted has not left yet.
+#[tokio::test]
+async fn who_hangs_up_before_the_last_byte_has_hung_up() {
+    let text = "z".repeat(6 * 1024 * 1024);
+    let piece =
+        json!({"type": "chat:completion", "data": {"delta_content": text, "phase": "answer"}});
+    let plan = Script::events([piece.to_string().as_str(), END]);
+    for stream in [true, false] {
+        let certificate = Certificate::new();
+        let gateway = certificate.gateway(plan.clone(), &[]).await;
+        let mut client = certificate.connect(gateway.address, &["http/1.1"]).await.unwrap();
+        client.write_all(chat_request(stream, "").as_bytes()).await.unwrap();
+        gateway.until(|gateway| gateway.sim.chat_requests() == 1).await;
+        gateway.until(|gateway| gateway.sim.open_streams() == 0).await;
+        assert_eq!(gateway.in_flight(), 1);
+        drop(client);
+        let line = gateway.lines("response", 1).await.remove(0);
+        assert_eq!(line["status_code"], 499, "{line}");
+        gateway.until(|gateway| gateway.in_flight() == 0).await;
+    }
+}
+
 #[tokio::test]
 async fn a_stream_of_many_that_is_reset_gives_its_slot_back() {
     let stuck = stuck();

@@ -224,6 +224,9 @@ impl<E> Answer<E> {
             if let Some(kept) = self.kept.take() {
                 record.answer(kept);
             }
+            if let Some(handed) = self.handed.take() {
+                record.waited_for_client(handed);
+            }
             end(record);
         }
     }
@@ -256,6 +259,10 @@ impl<E: Encoder + Send> Frames for Answer<E> {
         }
     }
 
+    fn sent(&mut self) {
+        self.close_record(|record| record.whole());
+    }
+
     fn is_waiting(&self) -> bool {
         self.waits && self.heartbeat.as_ref().is_none_or(Heartbeat::is_armed)
     }
@@ -271,13 +278,14 @@ impl<E: Encoder + Send> Frames for Answer<E> {
     /// Whatever broke may have been half-way through a chunk: what has not gone out does not. The
     /// transform is not asked again.
     fn broke(&mut self) {
-        drop(self.encoder.take());
         let error = ApiError::panicked();
-        self.encoder.error(error.status.as_u16(), &error.object());
+        // First of all: what follows may panic too.
         if let Some(record) = &mut self.record {
-            note_counts(&self.transform, record);
             record.fail(error.failure());
+            note_counts(&self.transform, record);
         }
+        drop(self.encoder.take());
+        self.encoder.error(error.status.as_u16(), &error.object());
         self.upstream = Upstream::Over;
     }
 
@@ -300,9 +308,6 @@ impl<E: Encoder + Send> Frames for Answer<E> {
             // A comment that breaks a silence is no event on its way.
             let clock = clock.filter(|_| std::mem::take(&mut self.fresh));
             record.frame(bytes.len() as u64, clock);
-        }
-        if matches!(self.upstream, Upstream::Over) {
-            self.close_record(|record| record.whole());
         }
         let now = Instant::now();
         self.handed = Some(now);

@@ -10,8 +10,10 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body::{Frame, SizeHint};
 use serde::Serialize;
+use tokio::sync::watch::Receiver;
 use z2api_observability::{Lost, RequestRecord};
 
+use crate::app::App;
 use crate::connection::Why;
 use crate::error::ApiError;
 use crate::slot::Slot;
@@ -72,36 +74,86 @@ pub(crate) trait Frames: Debug + Send {
     /// A panic came out of [`Frames::poll_bytes`]. What follows tells so, and ends.
     fn broke(&mut self);
 
+    /// All that it gave has left for the client: it is over.
+    fn sent(&mut self) {}
+
     /// Whether the last bytes have been taken.
     fn is_over(&self) -> bool;
 }
 
-/// A body that is all there, with what ends when it has been handed over.
+/// A body that is all there, with the request that ends when it has left.
 #[derive(Debug)]
 pub(crate) struct Whole {
     bytes: Bytes,
+    request: Option<InFlight>,
+}
+
+/// A request that holds its slot.
+#[derive(Debug)]
+struct InFlight {
     record: Option<Box<RequestRecord>>,
-    _slot: Option<Slot>,
+    out_of_time: Receiver<bool>,
+    _slot: Slot,
+}
+
+/// A client that is cut off by the gateway's stop has not hung up.
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if let (true, Some(record)) = (*self.out_of_time.borrow(), &mut self.record) {
+            record.fail_first(ApiError::shutting_down().failure());
+        }
+    }
 }
 
 impl Body {
     /// Bytes that nothing depends on.
     pub(crate) fn bytes(bytes: impl Into<Bytes>) -> Self {
-        Self::Whole(Whole { bytes: bytes.into(), record: None, _slot: None })
+        Self::Whole(Whole { bytes: bytes.into(), request: None })
     }
 
-    /// Bytes that end their request: the record is closed when they have been taken, and the slot
+    /// Bytes that end their request: the record is closed when they have left, and the slot
     /// returned when the body is dropped.
-    pub(crate) fn last(bytes: impl Into<Bytes>, record: Box<RequestRecord>, slot: Slot) -> Self {
-        Self::Whole(Whole { bytes: bytes.into(), record: Some(record), _slot: Some(slot) })
+    pub(crate) fn last(
+        bytes: impl Into<Bytes>,
+        record: Box<RequestRecord>,
+        slot: Slot,
+        app: &App,
+    ) -> Self {
+        let out_of_time = app.out_of_time.subscribe();
+        let request = InFlight { record: Some(record), out_of_time, _slot: slot };
+        Self::Whole(Whole { bytes: bytes.into(), request: Some(request) })
+    }
+
+    /// Whether a request ends only when this has left for its client.
+    pub(crate) fn ends_a_request(&self) -> bool {
+        match self {
+            Self::Stream(_) => true,
+            Self::Whole(body) => body.request.is_some(),
+        }
+    }
+
+    /// All of it has left for the client.
+    pub(crate) fn sent(&mut self) {
+        match self {
+            Self::Stream(frames) => frames.sent(),
+            Self::Whole(body) => {
+                let request = body.request.as_mut();
+                if let Some(record) = request.and_then(|request| request.record.take()) {
+                    record.whole();
+                }
+            }
+        }
     }
 
     /// Its connection is dropped before its end: what its record says then.
     pub(crate) fn dropped(&mut self, why: Why) {
         match self {
             Self::Stream(frames) => frames.dropped(why),
-            Self::Whole(Whole { record: Some(record), .. }) => note_drop(record, why),
-            Self::Whole(_) => {}
+            Self::Whole(body) => {
+                if let Some(record) = body.record() {
+                    note_drop(record, why);
+                }
+            }
         }
     }
 }
@@ -119,12 +171,17 @@ pub(crate) fn note_drop(record: &mut RequestRecord, why: Why) {
 }
 
 impl Whole {
-    fn close_record(&mut self) {
-        if let Some(mut record) = self.record.take() {
+    fn record(&mut self) -> Option<&mut RequestRecord> {
+        self.request.as_mut()?.record.as_deref_mut()
+    }
+
+    fn take(&mut self) -> Bytes {
+        let bytes = std::mem::take(&mut self.bytes);
+        if let Some(record) = self.record() {
             record.first_byte();
-            record.bytes(self.bytes.len() as u64);
-            record.whole();
+            record.bytes(bytes.len() as u64);
         }
+        bytes
     }
 }
 
@@ -138,8 +195,7 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, NoRest>>> {
         match self.get_mut() {
             Self::Whole(body) => {
-                body.close_record();
-                let bytes = std::mem::take(&mut body.bytes);
+                let bytes = body.take();
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
             Self::Stream(answer) => {

@@ -189,7 +189,7 @@ async fn whole<A: Api>(
     };
     record.status(StatusCode::OK.as_u16());
     let response = json_bytes(StatusCode::OK, Vec::new());
-    response.map(|_| Body::last(completion, record, slot))
+    response.map(|_| Body::last(completion, record, slot, app))
 }
 
 /// When an answer in one piece must be there, and what makes the error that names the clock which

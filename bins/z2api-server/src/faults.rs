@@ -38,6 +38,7 @@ mod debug {
 
     use super::*;
     use crate::body::{Body, Frames};
+    use crate::connection::Why;
 
     impl Fault {
         pub(crate) fn wanted(headers: &HeaderMap) -> Self {
@@ -83,8 +84,16 @@ mod debug {
         }
 
         fn broke(&mut self) {
-            assert!(!self.twice, "secret words of a request");
             self.frames.broke();
+            assert!(!self.twice, "secret words of a request");
+        }
+
+        fn dropped(&mut self, why: Why) {
+            self.frames.dropped(why);
+        }
+
+        fn sent(&mut self) {
+            self.frames.sent();
         }
 
         fn is_over(&self) -> bool {

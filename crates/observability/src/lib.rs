@@ -28,7 +28,7 @@ pub use memory::{GroupMemory, MemoryMeter, MemoryReading, memory_ceiling, memory
 pub use metrics::{Ended, Metrics, Owner, Readings};
 pub use pretty::LogFormat;
 pub use recent::{Finished, Recent, Totals};
-pub use record::{Asked, Failure, Lost, RequestRecord, Said};
+pub use record::{Asked, Failure, HUNG_UP, Lost, RequestRecord, Said};
 pub use sink::{LogGuard, LogSink, MemoryLog};
 pub use spans::{AnswerName, Headers, ModelCall, TraceSettings, Tracer, UpstreamPlace};
 pub use trace::{LogFilter, check_filter, subscriber};

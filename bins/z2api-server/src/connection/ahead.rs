@@ -43,6 +43,11 @@ impl<I> Ahead<I> {
         self.flushed.clone()
     }
 
+    /// Whether all that was written has been flushed.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.flushed.is_so()
+    }
+
     /// The socket alone.
     #[cfg(test)]
     pub(crate) fn into_inner(self) -> I {

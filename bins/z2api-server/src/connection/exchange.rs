@@ -110,13 +110,18 @@ pub(crate) async fn exchange(
     Ok(response.map(|body| Tracked { body: Held::new(body, version, &watch), open }))
 }
 
-/// The record of a request says how its client was lost.
+/// What has been taken to its end is on its way out, and the connection holds it until it has left.
+/// The record of any other request says how its client was lost.
 impl Drop for Tracked {
     fn drop(&mut self) {
-        let Some(why) = self.open.0.dropped() else { return };
-        match &mut self.body {
-            Held::Alone(body) => body.dropped(why),
-            Held::Shared(shared) => shared.let_go(why),
+        let Self { body, open: Open(watch) } = self;
+        match (body, watch.dropped()) {
+            (Held::Alone(body), Some(why)) => body.dropped(why),
+            (Held::Alone(body), None) if body.is_end_stream() && body.ends_a_request() => {
+                watch.leaves(std::mem::replace(body, Body::bytes(Bytes::new())));
+            }
+            (Held::Shared(shared), Some(why)) => shared.let_go(why),
+            (Held::Alone(_) | Held::Shared(_), None) => {}
         }
     }
 }

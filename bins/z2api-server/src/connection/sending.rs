@@ -70,7 +70,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Sending<I> {
     /// Of the kind `UnexpectedEof` if the client has hung up.
     pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let sent = self.poll_written(cx);
-        if self.is_heard && sent.is_pending() && self.body.is_some() {
+        let is_sent = self.body.is_none() && self.io.is_flushed();
+        if self.is_heard && sent.is_pending() && !is_sent {
             self.see_hang_up(cx)?;
         }
         sent

@@ -42,9 +42,13 @@ impl Shared {
         self.waiting_since.store(NOT_WAITING, Relaxed);
         let mut held = self.lock();
         let Some(body) = held.as_mut() else { return Poll::Ready(Some(Err(NoRest::LetGo))) };
-        let polled = Pin::new(body).poll_frame(cx);
+        let polled = Pin::new(&mut *body).poll_frame(cx);
         if polled.is_ready() {
             self.waiting_since.store(now(), Relaxed);
+            // Nothing tells when a stream's last bytes leave its connection.
+            if body.is_end_stream() {
+                body.sent();
+            }
         }
         polled
     }

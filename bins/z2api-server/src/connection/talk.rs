@@ -122,6 +122,7 @@ impl<'a> Talk<'a> {
         if let Ended::Dropped(why) = ended {
             self.watch.drops(why);
         }
+        self.watch.nothing_leaves();
         ended
     }
 

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use z2api_config::{Limits, Peers};
 
 use super::shared::Shared;
+use crate::body::Body;
 
 /// What a client must take of an answer that waits for it, in bytes per second.
 const LEAST_RATE: u64 = 1024;
@@ -99,6 +100,9 @@ pub(crate) struct Watch {
     patience: AtomicU64,
     /// Their answers.
     shared: Mutex<Vec<Weak<Shared>>>,
+    /// Answers that are all there, but have not left; and whether there are any.
+    leaving: Mutex<Vec<Body>>,
+    any_leaving: AtomicBool,
     /// Why it is dropped, once it is.
     dropped: OnceLock<Why>,
     /// It has been told to take no further requests.
@@ -126,6 +130,8 @@ impl Watch {
             open: AtomicUsize::new(0),
             multiplexed: AtomicBool::new(false),
             shared: Mutex::default(),
+            leaving: Mutex::default(),
+            any_leaving: AtomicBool::new(false),
             dropped: OnceLock::new(),
             patience: AtomicU64::new(millis(peers.head)),
             retired: AtomicBool::new(false),
@@ -186,8 +192,33 @@ impl Watch {
         let was_last = self.open.fetch_sub(1, Relaxed) == 1;
         if was_last {
             let multiplexed = self.multiplexed.load(Relaxed);
-            self.enter(if multiplexed { Phase::Idle } else { Phase::Leaving });
+            if multiplexed {
+                self.enter(Phase::Idle);
+            } else {
+                self.keep_since(Phase::Leaving);
+            }
         }
+    }
+
+    /// A whole answer has been taken from its body, and is on its way to the socket. Its request is
+    /// not over before it is there.
+    pub(crate) fn leaves(&self, answer: Body) {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
+        self.any_leaving.store(true, Relaxed);
+    }
+
+    /// What has not left does not leave any more: the connection is over.
+    pub(crate) fn nothing_leaves(&self) {
+        for mut answer in self.take_leaving() {
+            if let Some(why) = self.dropped() {
+                answer.dropped(why);
+            }
+        }
+    }
+
+    fn take_leaving(&self) -> Vec<Body> {
+        self.any_leaving.store(false, Relaxed);
+        std::mem::take(&mut *self.leaving.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Bytes have come.
@@ -219,6 +250,10 @@ impl Watch {
     pub(crate) fn flushed(&self) {
         if self.phase() == Phase::Leaving {
             self.enter(Phase::Idle);
+        }
+        // Asked with each write of a stream.
+        if self.any_leaving.load(Relaxed) {
+            self.take_leaving().iter_mut().for_each(Body::sent);
         }
     }
 
@@ -253,8 +288,8 @@ impl Watch {
             Phase::Fresh => Some((self.patience.load(Relaxed), Why::Silent)),
             Phase::Head => Some((since + head, Why::SlowHead)),
             Phase::Idle => Some((since + idle, Why::Idle)),
-            Phase::Answering => Some((since + answer, Why::Held)),
-            Phase::Busy | Phase::Leaving => None,
+            Phase::Answering | Phase::Leaving => Some((since + answer, Why::Held)),
+            Phase::Busy => None,
         };
         let mut next = now + head.min(idle).min(answer).min(stall.div_ceil(4)).max(1);
         self.let_go_of_the_stuck(now);

@@ -11,7 +11,7 @@ use crate::tries::{Noted, Traced};
 use crate::waits::Queue;
 
 /// nginx's number for a client that went away before its answer was complete.
-pub(crate) const HUNG_UP: u16 = 499;
+pub const HUNG_UP: u16 = 499;
 
 /// So long a client may keep an answer waiting, in all, and say nothing about the model's pace.
 const HARMLESS_WAIT: Duration = Duration::from_millis(100);
@@ -60,9 +60,10 @@ impl RequestRecord {
     /// How long the model took from its first token to its last. While a client reads nothing, the
     /// upstream is not read: if that was long, nobody knows what the model did meanwhile.
     fn generation(&self, noted: &Noted) -> Option<Duration> {
-        let took = self.upstream_end?.saturating_duration_since(noted.answered()?);
-        let known = self.client_wait <= HARMLESS_WAIT + took / 10;
-        known.then(|| took.saturating_sub(self.client_wait))
+        let (end, client_wait) = self.upstream_end?;
+        let took = end.saturating_duration_since(noted.answered()?);
+        let known = client_wait <= HARMLESS_WAIT + took / 10;
+        known.then(|| took.saturating_sub(client_wait))
     }
 
     /// Who made the gateway let go of the upstream before the end of its answer, if it did. That is

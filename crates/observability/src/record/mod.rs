@@ -17,7 +17,7 @@ use crate::spans::Tracer;
 use crate::tries::{Came, Traced, Tries};
 use parts::Key;
 
-pub(crate) use end::HUNG_UP;
+pub use end::HUNG_UP;
 pub use parts::{Asked, Failure, Lost, Said};
 
 /// A client may call a method what it likes; the longest that is registered has 17 characters.
@@ -53,7 +53,8 @@ pub struct RequestRecord {
     usage_parts: (Option<u64>, Option<u64>),
     finish_reason: Option<&'static str>,
     first_byte: Option<Duration>,
-    upstream_end: Option<Instant>,
+    /// When it came, and how long the client had been waited for by then.
+    upstream_end: Option<(Instant, Duration)>,
     client_wait: Duration,
     bytes: u64,
     frames: u64,
@@ -198,7 +199,7 @@ impl RequestRecord {
 
     /// The upstream's answer has come to its end.
     pub fn upstream_ended(&mut self) {
-        self.upstream_end = Some(Instant::now());
+        self.upstream_end = Some((Instant::now(), self.client_wait));
     }
 
     /// Since then the client was not ready for more, and nobody asked the upstream for more.

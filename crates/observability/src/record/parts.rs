@@ -12,14 +12,16 @@ pub enum Lost {
 }
 
 impl Lost {
-    pub(super) fn kind(self) -> &'static str {
+    /// The kind of failure that it is.
+    pub fn kind(self) -> &'static str {
         match self {
             Self::HungUp => "client_hung_up",
             Self::Stalled => "client_stalled",
         }
     }
 
-    pub(super) fn text(self) -> &'static str {
+    /// What the log says.
+    pub fn text(self) -> &'static str {
         match self {
             Self::HungUp => "the client hung up",
             Self::Stalled => "the client did not take its answer",
