@@ -50,9 +50,14 @@ pub struct Gateway {
 impl Gateway {
     /// A client with a stream that has begun and that it does not read.
     pub async fn unread_stream(&self) -> Raw {
+        self.unread_stream_as("").await
+    }
+
+    /// The same, with further lines in the head of its request.
+    pub async fn unread_stream_as(&self, lines: &str) -> Raw {
         let before = self.sim.open_streams();
         let mut client = Raw::with_small_window(self.address, 4096).await;
-        client.send(chat_request(true, "")).await;
+        client.send(chat_request(true, lines)).await;
         assert!(self.sim.until(|sim| sim.open_streams() == before + 1, PATIENCE).await);
         client
     }

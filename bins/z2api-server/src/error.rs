@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use z2api_admission::{Reason, Rejected};
-use z2api_observability::{Failure, Owner};
+use z2api_observability::{Failure, HUNG_UP, Lost, Owner};
 use z2api_stream_transform::{RequestError, TransformError, Unsayable};
 use z2api_upstream_client::Error as UpstreamError;
 use z2api_wire::json::Unreadable;
@@ -190,6 +190,15 @@ impl ApiError {
     pub(crate) fn broken_body() -> Self {
         let message = "The request body broke off or is not valid HTTP.";
         Self::request(StatusCode::BAD_REQUEST, "incomplete_body", message)
+    }
+
+    /// Nobody is there to read it, but for one who closed its sending side only.
+    pub(crate) fn hung_up() -> Self {
+        let status = StatusCode::from_u16(HUNG_UP).expect("a status");
+        let message = "The client hung up before its request was whole.";
+        let kind = Lost::HungUp.kind();
+        let log = Some(Lost::HungUp.text().into());
+        Self { log, ..Self::request(status, kind, message) }
     }
 
     pub(crate) fn slow_body(limit: Duration) -> Self {

@@ -1,10 +1,12 @@
 //! Reads a request's body and makes sense of it.
 
+use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -35,6 +37,8 @@ pub(crate) async fn read(
     let (limit, time) = (live.limits.body, live.peers.body);
     check_encoding(request.headers())?;
     check_type(request.headers())?;
+    // What fails there is the stream, and nothing can be answered in it any more.
+    let is_stream = request.version() >= Version::HTTP_2;
     let mut body = request.into_body();
     let expected = body.size_hint().lower();
     if expected > limit as u64 {
@@ -55,11 +59,24 @@ pub(crate) async fn read(
                 lease.cover((whole.len() + data.len()) as u64)?;
                 whole.extend_from_slice(&data);
             }
+            Ok(Some(Err(error))) if is_stream || is_hang_up(&error) => {
+                return Err(ApiError::hung_up());
+            }
             Ok(Some(Err(_))) => return Err(ApiError::broken_body()),
+            // A stream of HTTP/2 that its client cancels looks as if it were whole.
+            Ok(None) if (whole.len() as u64) < expected => return Err(ApiError::hung_up()),
             Ok(None) => return Ok((whole.freeze(), lease)),
             Err(_) => return Err(ApiError::slow_body(time)),
         }
     }
+}
+
+/// Whether the body ends since its client is gone.
+fn is_hang_up(error: &hyper::Error) -> bool {
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    let is_end =
+        |io: &io::Error| matches!(io.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset);
+    error.is_incomplete_message() || io.is_some_and(is_end)
 }
 
 /// Reads the request's JSON.
