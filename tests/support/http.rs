@@ -85,7 +85,7 @@ impl Reply {
             .collect();
         let header = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
         let framing = match (header("transfer-encoding"), header("content-length")) {
-            _ if method == "HEAD" || status == 204 => Framing::Length(0),
+            _ if method == "HEAD" || matches!(status, 204 | 304) => Framing::Length(0),
             (Some("chunked"), _) => Framing::Chunked,
             (_, Some(length)) => Framing::Length(length.parse().expect("a length")),
             _ => Framing::UntilClose,
