@@ -116,6 +116,38 @@ async fn an_upstream_that_is_not_there_or_silent_is_the_same_everywhere() {
     check_upstream(Dialect::ZaiWeb, fine(), &variables, gone).await;
 }
 
+/// What is asked while the breaker lets one through is answered with that one's failure.
+#[tokio::test]
+async fn an_upstream_that_is_left_alone_is_the_same_everywhere() {
+    let down = Script::status(503, "application/json", "{}");
+    let gateway = Gateway::with(Dialect::OpenAi, down, &[("MAX_RETRIES", "0")]).await;
+    let alone = Called(503, "upstream_error", "upstream_unavailable", "overloaded_error");
+    let (mut all, mut refused) = (Vec::new(), 0);
+    for (api, stream) in APIS.into_iter().flat_map(|api| [(api, true), (api, false)]) {
+        let mut asked = 0;
+        let failure = loop {
+            let failure =
+                hear(api, api.ask(&gateway, &Question::new(stream)).await).await.refused();
+            if gateway.sim.chat_requests() == refused {
+                break failure;
+            }
+            (refused, asked) = (refused + 1, asked + 1);
+            assert_eq!((failure.status, asked <= 10), (502, true), "{api:?}: {failure:?}");
+        };
+        let (message, retry_after, should_retry) = check(api, failure, alone);
+        assert!(retry_after.is_some(), "{api:?}");
+        all.push((message, should_retry));
+    }
+    all.dedup();
+    assert_eq!(all.len(), 1, "{all:?}");
+    for line in gateway.lines("response", refused + 6).await {
+        assert_eq!(line["error_owner"], "upstream", "{line}");
+    }
+    let metrics = gateway.get("/metrics").await.text().await;
+    let rejected = "z2api_rejections_total{reason=\"upstream_unavailable\"} 6\n";
+    assert!(metrics.contains(rejected), "{metrics}");
+}
+
 /// A whole answer has two clocks of the same length, of which either may be the first.
 #[tokio::test]
 async fn our_clocks_are_the_same_everywhere() {

@@ -458,6 +458,7 @@ impl From<&UpstreamError> for ApiError {
             }
             E::ContentFilter { .. } => caller("content_filter"),
             E::Timeout { .. } => gateway(StatusCode::GATEWAY_TIMEOUT),
+            E::Unavailable { .. } => gateway(StatusCode::SERVICE_UNAVAILABLE),
             E::Unauthorized { .. } => {
                 let mut mapped = gateway(StatusCode::BAD_GATEWAY);
                 let advice =

@@ -111,7 +111,8 @@ impl Metrics {
         if matches!(kind, "upstream_truncated" | "upstream_disconnected") {
             self.truncations.inc();
         }
-        if ended.tries.is_empty() && matches!(ended.status, 429 | 503) {
+        // 502: the upstream is known to refuse, and was not asked again.
+        if ended.tries.is_empty() && matches!(ended.status, 429 | 502 | 503) {
             self.rejections.get_or_create(&ReasonLabel { reason: kind }).inc();
         }
     }

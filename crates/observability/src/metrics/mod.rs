@@ -180,7 +180,8 @@ impl Metrics {
             let _begins_at_0 = self.failures.get_or_create(&KindLabel { kind });
         }
         all.register("failures", "Requests that failed, by kind", self.failures.clone());
-        let help = "Chat requests that were turned away for want of room, by reason";
+        let help = "Chat requests that were turned away without asking the upstream, by reason: no \
+                    room, a key over its share, or an upstream that is known to refuse or fail";
         all.register("rejections", help, self.rejections.clone());
         let help = "Times that the upstream was asked, by what came of it";
         all.register("upstream_attempts", help, self.attempts.clone());
