@@ -1,8 +1,8 @@
 //! What the gateway tells of its state: for people, for probes, for balancers.
 
 use serde_json::{Value, json};
-use z2api_tests::Gateway;
-use z2api_upstream_sim::Script;
+use z2api_tests::{Gateway, PATIENCE};
+use z2api_upstream_sim::{Guests, Script, faults};
 use z2api_wire::event::Dialect;
 
 fn fine() -> Script {
@@ -99,6 +99,48 @@ async fn one_good_token_is_enough_to_be_ready() {
 async fn a_gateway_without_tokens_is_ready_before_it_has_fetched_a_guest() {
     let gateway = Gateway::start(Dialect::ZaiWeb, fine()).await;
     assert_eq!((gateway.get("/health/ready").await.status, gateway.sim.guest_requests()), (200, 0));
+}
+
+#[tokio::test]
+async fn a_gateway_that_gets_no_guest_is_not_ready_and_recovers_without_a_request() {
+    let gateway = Gateway::with(Dialect::ZaiWeb, fine(), &[("MAX_RETRIES", "0")]).await;
+    gateway.sim.guests(Guests::Status(500));
+    assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 502);
+    let ready = gateway.get("/health/ready").await;
+    assert_eq!(ready.status, 503);
+    let why = json!({"status": "not ready", "reason": "no_usable_token"});
+    assert_eq!(ready.json().await, why);
+    let status = gateway.get("/status").await.json().await;
+    let token = &status["tokens"][0];
+    assert_eq!((&token["guest"], &token["state"]), (&json!(true), &json!("cooling")));
+    assert!(token["reason"].is_string() && status["ready"] == false, "{status}");
+    let metrics = gateway.get("/metrics").await.text().await;
+    for line in ["z2api_ready 0\n", "z2api_upstream_tokens{state=\"cooling\"} 1\n"] {
+        assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
+    gateway.sim.guests(Guests::Fine);
+    let recovers = async { while gateway.get("/health/ready").await.status != 200 {} };
+    tokio::time::timeout(PATIENCE, recovers).await.expect("it looks again");
+    assert_eq!(gateway.sim.chat_requests(), 0);
+    let status = gateway.get("/status").await.json().await;
+    assert_eq!(status["tokens"][0]["state"], "ok");
+}
+
+#[tokio::test]
+async fn a_gateway_whose_guests_are_refused_is_not_ready_and_says_why() {
+    let refusal = faults::detail(401, "the upstream's own words");
+    let gateway = Gateway::start(Dialect::ZaiWeb, refusal).await;
+    assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 502);
+    assert_eq!(gateway.get("/health/ready").await.status, 503);
+    let status = gateway.get("/status").await.text().await;
+    assert!(!status.contains("own words"), "{status}");
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["tokens"][0]["state"], "dead");
+    assert!(status["tokens"][0]["reason"].is_string(), "{status}");
+    // A request that comes all the same is tried.
+    gateway.sim.set_plan(z2api_tests::web::fine());
+    assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 200);
+    assert_eq!(gateway.get("/health/ready").await.status, 200);
 }
 
 #[tokio::test]

@@ -245,7 +245,12 @@ impl App {
         if self.memory.is_short() {
             return Some("out_of_memory");
         }
-        (!live.client.has_token()).then_some("no_usable_token")
+        if live.client.has_token() {
+            return None;
+        }
+        // Perhaps no request comes that would find out whether it is still so.
+        live.client.try_again();
+        Some("no_usable_token")
     }
 }
 

@@ -13,8 +13,8 @@ use crate::dialect::{self, Outgoing, Uploaded};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Found, Wait};
 use crate::events::EventStream;
+use crate::guest::Key;
 use crate::observer::{Came, TracePlace};
-use crate::pool::Source;
 use crate::settings::Timeouts;
 use crate::token::Token;
 use crate::transport::{Body, Transport};
@@ -75,17 +75,17 @@ impl Attempts {
     pub(crate) async fn ask(
         &self,
         chat: &Chat,
-        source: &Source,
+        key: Key,
         sent: &mut SentAhead,
         came: &Came,
     ) -> Result<EventStream, FailedAttempt> {
-        let (token, guest) = match source {
-            Source::Given(token) => (token.clone(), false),
-            Source::Guests(guests) => (guests.token().await?, true),
+        let token = match key {
+            Key::Token(token) => token,
+            Key::Fetch(fetch) => fetch.token().await?,
         };
         let generation = token.generation();
         let asked = async {
-            self.send_ahead(chat, &token, guest, sent).await?;
+            self.send_ahead(chat, &token, sent).await?;
             self.ask_as(&token, chat, sent, came).await
         };
         asked.await.map_err(|error| FailedAttempt { error, generation })
@@ -113,12 +113,12 @@ impl Attempts {
         &self,
         chat: &Chat,
         token: &Token,
-        guest: bool,
         sent: &mut SentAhead,
     ) -> Result<(), Error> {
         if sent.by.as_deref() == Some(token.text()) {
             return Ok(());
         }
+        let guest = token.generation().is_some();
         let mut files = Vec::new();
         for attachment in dialect::attachments(self.endpoint.dialect, chat, guest)? {
             let outgoing = dialect::upload(&attachment)?;

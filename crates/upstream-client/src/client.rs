@@ -133,9 +133,17 @@ impl Client {
     }
 
     /// Whether it has a token for a request that comes now: one that is accepted, though it may rest
-    /// a moment; one that is due to be tried again; or a guest's, which is fetched when needed.
+    /// a moment; one that is due to be tried again; or a guest's, which is fetched when needed, unless
+    /// the last fetch failed or the last guests were refused.
     pub fn has_token(&self) -> bool {
         self.inner.pool.is_of_use()
+    }
+
+    /// Fetches a guest's token if the last fetch failed and its wait is over: for whoever sends no
+    /// requests while [`Client::has_token`] says no. Waits for nothing. Does nothing outside of a
+    /// Tokio runtime.
+    pub fn try_again(&self) {
+        self.inner.pool.try_again();
     }
 
     /// How many chats wait for a token.
@@ -157,7 +165,8 @@ impl Client {
     /// Asks, and waits for the first event that counts: text, an edit, a tool call, or a finish.
     ///
     /// Waits its turn while all tokens have as many requests in flight as the upstream allows.
-    /// Failures that may pass are tried again by [`RetryPolicy`]; besides, a token that is refused
+    /// Failures that may pass are tried again by [`RetryPolicy`], a fetch of a guest's token when its
+    /// own wait is over; besides, a token that is refused
     /// is replaced at once where there is another. One deadline
     /// ([`Timeouts::first_event`](crate::Timeouts)) holds for all of it. Dropping the future
     /// closes the upstream connection.
@@ -190,32 +199,37 @@ impl Client {
                 Ok(lease) => lease,
                 Err(error) => return Err(count.failed(last.map_or(error, |last| *last))),
             };
-            drop(waiting);
             let pass = match breaker.pass() {
                 Ok(pass) => pass,
                 Err(error) => return Err(count.failed(last.map_or(error, |last| *last))),
             };
-            count.attempts += 1;
-            sent.begin(observer.begins(count.attempts));
-            let watched = Watched::new(observer, count.attempts, lease.position());
-            let failed = match timeout_at(
-                deadline,
-                upstream.ask(chat, lease.source(), &mut sent, &watched.came),
-            )
-            .await
-            {
-                Ok(Ok(events)) => {
-                    watched.answered();
-                    lease.answered();
-                    pass.answered();
-                    return Ok(Started { events: events.hold(lease), attempts: count.attempts });
+            let key = timeout_at(deadline, lease.key()).await;
+            drop(waiting);
+            let (FailedAttempt { error, generation }, asked) = match key {
+                Ok(Ok(key)) => {
+                    count.attempts += 1;
+                    sent.begin(observer.begins(count.attempts));
+                    let watched = Watched::new(observer, count.attempts, lease.position());
+                    let asking = upstream.ask(chat, key, &mut sent, &watched.came);
+                    let failed = match timeout_at(deadline, asking).await {
+                        Ok(Ok(events)) => {
+                            watched.answered();
+                            lease.answered();
+                            pass.answered();
+                            let attempts = count.attempts;
+                            return Ok(Started { events: events.hold(lease), attempts });
+                        }
+                        Ok(Err(failed)) => failed,
+                        Err(_elapsed) => upstream.late().into(),
+                    };
+                    watched.failed(&failed.error);
+                    pass.failed(&failed.error);
+                    (failed, true)
                 }
-                Ok(Err(failed)) => failed,
-                Err(_elapsed) => upstream.late().into(),
+                // The upstream was asked for others, if at all: that is no attempt of this chat.
+                Ok(Err(error)) => (error.into(), false),
+                Err(_elapsed) => (upstream.late().into(), false),
             };
-            let FailedAttempt { error, generation } = failed;
-            watched.failed(&error);
-            pass.failed(&error);
             let again = lease.failed(&error, generation);
             drop(lease);
             let delay = match count.next(again, &error, retry, pool) {
@@ -231,15 +245,19 @@ impl Client {
                 }
                 Next::After(delay) => delay,
             };
-            tracing::warn!(
-                "type" = "retry",
-                attempt = count.attempts,
-                delay_ms = delay.as_millis() as u64,
-                reason = error.kind(),
-                error = %error,
-                "the upstream is asked again"
-            );
+            if asked {
+                tracing::warn!(
+                    "type" = "retry",
+                    attempt = count.attempts,
+                    delay_ms = delay.as_millis() as u64,
+                    reason = error.kind(),
+                    error = %error,
+                    "the upstream is asked again"
+                );
+            }
+            let waiting = (!asked).then(|| Waiting::new(observer));
             sleep(delay).await;
+            drop(waiting);
             last = Some(Box::new(error));
         }
     }

@@ -1,5 +1,7 @@
 //! Guest tokens of the web chat: one at a time, shared by all, fetched by one.
 
+mod standing;
+
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -48,10 +50,14 @@ struct State {
     have: Option<Have>,
     /// The fetch that runs, if one does.
     fetch: Option<Fetch>,
-    /// How the last fetch failed, until one may be begun again.
-    failed: Option<(Error, Instant)>,
+    /// The last fetch, if it failed.
+    failed: Option<Failure>,
     /// How many failed in a row.
     failures: u32,
+    /// How the last token was refused, and when.
+    refused: Option<(Error, Instant)>,
+    /// How many were refused in a row, without an answer to any.
+    refusals: u32,
 }
 
 struct Have {
@@ -60,12 +66,52 @@ struct Have {
     end: Instant,
 }
 
-type Fetch = watch::Receiver<Option<Outcome>>;
+struct Failure {
+    error: Error,
+    at: Instant,
+    /// When the next may be begun.
+    until: Instant,
+}
+
+/// A fetch that runs, for all who wait for its outcome.
+#[derive(Clone)]
+pub(crate) struct Fetch(watch::Receiver<Option<Outcome>>);
+
+impl Fetch {
+    /// One whose task is gone, because its runtime is, comes to no end.
+    fn runs(&self) -> bool {
+        self.0.has_changed().is_ok()
+    }
+
+    /// The token, when it is there.
+    ///
+    /// # Errors
+    /// [`Error::Blocked`] or [`Error::Guest`], for all who wait.
+    pub(crate) async fn token(mut self) -> Outcome {
+        match self.0.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(outcome)) => outcome.clone(),
+            // The task is gone without an outcome: its runtime shuts down.
+            Ok(None) | Err(_) => Err(Error::Guest(Box::new(Error::Disconnected {
+                reason: "the fetch was given up".to_owned(),
+            }))),
+        }
+    }
+}
+
+/// What an attempt begins with.
+pub(crate) enum Key {
+    Token(Token),
+    /// It has to be fetched first, and that was begun for this attempt.
+    Fetch(Fetch),
+}
 
 /// What there is for whoever asks.
 enum Current {
     Token(Token),
-    Fetch(Fetch),
+    /// A fetch that was begun just now.
+    Begun(Fetch),
+    /// One that was begun for somebody else.
+    Running(Fetch),
     Failed(Error),
 }
 
@@ -83,45 +129,47 @@ impl Guests {
         Self { inner: Arc::new(Inner { transport, headers, url, retry, state }) }
     }
 
-    /// The current token, or a new one.
+    /// The current token, or a fetch of a new one that this call has begun. Waits for a fetch that
+    /// runs already.
     ///
-    /// Many who ask at once wait for the same fetch. Dropping this future leaves the fetch to
-    /// the others.
+    /// Dropping this future leaves the fetch to the others.
     ///
     /// # Errors
     /// [`Error::Blocked`] or [`Error::Guest`], for all who wait, and for all who ask before the
-    /// next fetch may be begun.
-    pub(crate) async fn token(&self) -> Outcome {
-        let mut fetch = match self.current() {
-            Current::Token(token) => return Ok(token),
-            Current::Failed(error) => return Err(error),
-            Current::Fetch(fetch) => fetch,
-        };
-        match fetch.wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(outcome)) => outcome.clone(),
-            // The task is gone without an outcome: its runtime shuts down.
-            Ok(None) | Err(_) => Err(Error::Guest(Box::new(Error::Disconnected {
-                reason: "the fetch was given up".to_owned(),
-            }))),
+    /// next fetch may be begun. The upstream was not asked for this call then.
+    pub(crate) async fn key(&self) -> Result<Key, Error> {
+        match self.current() {
+            Current::Token(token) => Ok(Key::Token(token)),
+            Current::Begun(fetch) => Ok(Key::Fetch(fetch)),
+            Current::Running(fetch) => fetch.token().await.map(Key::Token),
+            Current::Failed(error) => Err(error),
         }
     }
 
     /// Forgets a token that the upstream does not accept. A late word about an older token
     /// changes nothing.
-    pub(crate) fn forget(&self, generation: u64) {
+    pub(crate) fn forget(&self, generation: u64, error: &Error) {
         let mut state = self.lock();
         let is_it = |have: &Have| have.token.generation() == Some(generation);
         if state.have.as_ref().is_some_and(is_it) {
             state.have = None;
+            state.refused = Some((error.clone(), Instant::now()));
+            state.refusals = state.refusals.saturating_add(1);
         }
+    }
+
+    /// The upstream has answered a guest.
+    pub(crate) fn accepted(&self) {
+        let mut state = self.lock();
+        (state.refused, state.refusals) = (None, 0);
     }
 
     fn current(&self) -> Current {
         let now = Instant::now();
         let mut state = self.lock();
-        // A fetch whose task is gone, because its runtime is, comes to no end.
-        let running = state.fetch.clone().filter(|fetch| fetch.has_changed().is_ok());
-        let failed = state.failed.clone().filter(|(_, until)| now < *until);
+        let running = state.fetch.clone().filter(Fetch::runs);
+        let failed = state.failed.as_ref().filter(|failed| now < failed.until);
+        let failed = failed.map(|failed| failed.error.clone());
         if let Some(have) = state.have.as_ref().filter(|have| now < have.end) {
             let token = have.token.clone();
             if now >= have.refresh && running.is_none() && failed.is_none() {
@@ -130,9 +178,9 @@ impl Guests {
             return Current::Token(token);
         }
         match (running, failed) {
-            (Some(fetch), _) => Current::Fetch(fetch),
-            (None, Some((error, _))) => Current::Failed(error),
-            (None, None) => Current::Fetch(self.start(&mut state)),
+            (Some(fetch), _) => Current::Running(fetch),
+            (None, Some(error)) => Current::Failed(error),
+            (None, None) => Current::Begun(self.start(&mut state)),
         }
     }
 
@@ -140,9 +188,10 @@ impl Guests {
     /// token from the others. It ends by its own timeout.
     fn start(&self, state: &mut State) -> Fetch {
         let (sender, receiver) = watch::channel(None);
-        state.fetch = Some(receiver.clone());
+        let fetch = Fetch(receiver);
+        state.fetch = Some(fetch.clone());
         tokio::spawn(self.clone().fetch(sender));
-        receiver
+        fetch
     }
 
     async fn fetch(self, sender: watch::Sender<Option<Outcome>>) {
@@ -170,7 +219,8 @@ impl Guests {
             }
             Err(error) => {
                 let wait = self.inner.retry.delay(state.failures, error.retry_after());
-                state.failed = Some((error.clone(), after(wait)));
+                let (error, at) = (error.clone(), Instant::now());
+                state.failed = Some(Failure { error, at, until: after(wait) });
                 state.failures = state.failures.saturating_add(1);
             }
         }

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::effect::{self, Effect};
 use crate::error::Error;
+use crate::guest::Key;
 use crate::pool::Shared;
 use crate::pool::limit::Sent;
 use crate::pool::slot::{RestKind, Source};
@@ -38,12 +39,23 @@ impl Lease {
         self.slot
     }
 
-    pub(crate) fn source(&self) -> &Source {
-        &self.source
+    /// The token, or a guest's that is fetched for this request. Waits for one that is fetched for
+    /// another.
+    ///
+    /// # Errors
+    /// Why no guest's is to be had, as the others were told that have asked.
+    pub(crate) async fn key(&self) -> Result<Key, Error> {
+        match &self.source {
+            Source::Given(token) => Ok(Key::Token(token.clone())),
+            Source::Guests(guests) => guests.key().await,
+        }
     }
 
     /// An answer has begun.
     pub(crate) fn answered(&self) {
+        if let Source::Guests(guests) = &self.source {
+            guests.accepted();
+        }
         let mut state = self.pool.lock();
         state.slots[self.slot].answered(&self.model, self.sent, Instant::now());
         drop(state);
@@ -55,10 +67,13 @@ impl Lease {
         let effect = effect::of(error);
         match (&self.source, effect, generation) {
             (Source::Guests(guests), Effect::Kill, Some(generation)) => {
-                guests.forget(generation);
+                guests.forget(generation, error);
                 return Again::NewGuest;
             }
             (Source::Guests(_), Effect::Kill, None) => return Again::Untouched,
+            (Source::Guests(_), _, None) if matches!(error, Error::Guest(_)) => {
+                return Again::Rested;
+            }
             (Source::Guests(_) | Source::Given(_), _, _) => {}
         }
         let again = self.punish(effect, error);

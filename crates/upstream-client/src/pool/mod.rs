@@ -21,8 +21,8 @@ use z2api_wire::fault::Fault;
 
 pub(crate) use self::lease::{Again, Lease};
 use self::queue::Queues;
-pub(crate) use self::slot::Source;
-use self::slot::{PROBE, Ready, RestKind, Slot};
+pub(crate) use self::slot::{PROBE, Source};
+use self::slot::{Ready, RestKind, Slot};
 pub use self::status::{ModelLimit, TokenState, TokenStatus};
 use crate::clocks::after;
 use crate::error::Error;
@@ -94,7 +94,7 @@ impl Pool {
         let now = Instant::now();
         let state = self.shared.lock();
         let left = state.slots.iter().filter_map(|slot| match slot.ready(now) {
-            Ready::Now => Some(Duration::ZERO),
+            Ready::Now => Some(slot.source.rest()),
             Ready::At(until) => Some(until - now),
             Ready::Never => None,
         });
@@ -105,6 +105,16 @@ impl Pool {
     pub(crate) fn is_of_use(&self) -> bool {
         let now = Instant::now();
         self.shared.lock().slots.iter().any(|slot| slot.is_of_use(now))
+    }
+
+    /// Begins what may make a token of use again, if it is time.
+    pub(crate) fn try_again(&self) {
+        for slot in &self.shared.lock().slots {
+            match &slot.source {
+                Source::Given(_) => {}
+                Source::Guests(guests) => guests.try_again(),
+            }
+        }
     }
 
     pub(crate) fn status(&self) -> Vec<TokenStatus> {
@@ -215,7 +225,7 @@ fn no_turn() -> Error {
 
 fn status_of(position: usize, slot: &Slot, now: Instant) -> TokenStatus {
     let state = match (&slot.rest, slot.ready(now)) {
-        (None, _) | (_, Ready::Now) => TokenState::Ok,
+        (None, _) | (_, Ready::Now) => slot.source.state(),
         (Some(rest), Ready::At(_) | Ready::Never) => {
             let (left, reason) =
                 (rest.until.saturating_duration_since(now), rest.error.to_string());

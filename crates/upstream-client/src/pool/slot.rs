@@ -9,6 +9,7 @@ use crate::clocks::after;
 use crate::error::Error;
 use crate::guest::Guests;
 use crate::pool::limit::{Limit, Sent};
+use crate::pool::status::TokenState;
 use crate::token::Token;
 
 /// How long a token rests whose quota is used up, if the upstream does not say.
@@ -24,6 +25,31 @@ pub(crate) enum Source {
     Given(Token),
     /// The upstream, for the asking: one guest at a time.
     Guests(Guests),
+}
+
+impl Source {
+    /// How it fares, apart from what its requests were told by the pool's rules.
+    pub(crate) fn state(&self) -> TokenState {
+        match self {
+            Self::Given(_) => TokenState::Ok,
+            Self::Guests(guests) => guests.state(),
+        }
+    }
+
+    /// How long until a token may be had from it.
+    pub(crate) fn rest(&self) -> Duration {
+        match self {
+            Self::Given(_) => Duration::ZERO,
+            Self::Guests(guests) => guests.rest(),
+        }
+    }
+
+    fn is_of_use(&self) -> bool {
+        match self {
+            Self::Given(_) => true,
+            Self::Guests(guests) => guests.are_of_use(),
+        }
+    }
 }
 
 pub(crate) struct Slot {
@@ -77,10 +103,11 @@ impl Slot {
 
     /// Whether a request could be sent with it now or shortly, if only to see whether it lives again.
     pub(crate) fn is_of_use(&self, now: Instant) -> bool {
-        match &self.rest {
+        let rested = match &self.rest {
             None | Some(Rest { kind: RestKind::Cooling, .. }) => true,
             Some(Rest { kind: RestKind::Parked | RestKind::Dead, until, .. }) => *until <= now,
-        }
+        };
+        rested && self.source.is_of_use()
     }
 
     pub(crate) fn has_room(&self, model: &str) -> bool {

@@ -24,7 +24,8 @@ pub struct TokenStatus {
 pub enum TokenState {
     /// It is.
     Ok,
-    /// Not now: the upstream has had too many requests with it.
+    /// Not now: the upstream has had too many requests with it, or has given no guest's token. That
+    /// lasts until a fetch succeeds, also when its time is over.
     Cooling {
         /// For so long.
         left: Duration,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use futures::future::join_all;
-use z2api_upstream_client::{Client, Dialect};
+use futures::future::{join, join_all};
+use z2api_upstream_client::{Client, Dialect, TokenState};
 use z2api_upstream_sim::{Guests, Script, Sim, faults, plan_fn};
 
 use crate::support::{LONG, SHORT, WEB_DONE, ask, ask_whole, settings, web_text};
@@ -121,4 +121,50 @@ async fn without_a_guest_there_is_no_chat() {
     assert_eq!(sim.chats().len(), 0);
     sim.guests(Guests::Fine);
     assert_eq!(ask_whole(&client).await, "fine");
+}
+
+#[tokio::test]
+async fn only_the_chat_that_begins_a_fetch_has_asked_for_it() {
+    let sim = Sim::start(fine()).await.unwrap();
+    sim.guests(Guests::Status(500));
+    let mut settings = settings(&sim, Dialect::ZaiWeb);
+    (settings.token, settings.retry.base) = (None, SHORT);
+    let client = Client::new(settings).unwrap();
+    let failed = join_all((0..6).map(|_| ask(&client))).await;
+    let failed: Vec<_> = failed.into_iter().map(Result::unwrap_err).collect();
+    assert!(failed.iter().all(|failed| failed.error.kind() == "upstream_no_guest_token"));
+    let attempts: u32 = failed.iter().map(|failed| failed.attempts).sum();
+    assert_eq!(attempts as usize, sim.guest_requests());
+}
+
+#[tokio::test]
+async fn a_fetch_that_has_just_failed_is_no_attempt_of_the_next_chat() {
+    let sim = Sim::start(fine()).await.unwrap();
+    sim.guests(Guests::Status(500));
+    let mut settings = settings(&sim, Dialect::ZaiWeb);
+    (settings.token, settings.retry.base, settings.retry.retries) = (None, LONG, 0);
+    settings.retry.cap = LONG;
+    let client = Client::new(settings).unwrap();
+    for attempts in [1, 0, 0] {
+        let failed = ask(&client).await.unwrap_err();
+        assert_eq!((failed.error.kind(), failed.attempts), ("upstream_no_guest_token", attempts));
+    }
+    assert!(matches!(client.tokens()[0].state, TokenState::Cooling { .. }));
+    assert_eq!((client.has_token(), sim.guest_requests()), (false, 1));
+}
+
+#[tokio::test]
+async fn chats_that_meet_a_failed_fetch_go_on_with_the_next_one() {
+    let sim = Sim::start(fine()).await.unwrap();
+    sim.guests(Guests::Status(500));
+    let mut settings = settings(&sim, Dialect::ZaiWeb);
+    (settings.token, settings.retry.base) = (None, Duration::from_millis(200));
+    let client = Client::new(settings).unwrap();
+    let asking = join_all((0..6).map(|_| ask_whole(&client)));
+    let mends = async {
+        assert!(sim.until(|sim| sim.guest_requests() == 1, LONG).await);
+        sim.guests(Guests::Fine);
+    };
+    assert_eq!(join(asking, mends).await.0, vec!["fine"; 6]);
+    assert_eq!(sim.guest_requests(), 2);
 }
