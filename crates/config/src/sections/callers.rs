@@ -58,13 +58,20 @@ pub(super) fn warn_of_unknown_models(from: &mut Reader<'_>, keys: &[ApiKey], mod
     }
 }
 
-pub(super) fn admin_key(from: &mut Reader<'_>, ip: IpAddr) -> Option<Secret> {
+/// None of the clients': whoever may ask a model would see all that the operator sees.
+pub(super) fn admin_key(
+    from: &mut Reader<'_>,
+    ip: IpAddr,
+    of_clients: &[ApiKey],
+) -> Option<Secret> {
     let mut words = from.secrets("ADMIN_KEY", "none");
     let keys: Vec<ApiKey> =
         words.iter().cloned().map(|w| ApiKey::unlimited(&Secret::new(w))).collect();
     refuse_placeholders(from, "ADMIN_KEY", &keys, ip);
     if words.len() > 1 {
         from.secret_problem("ADMIN_KEY", "one key, without commas");
+    } else if keys.iter().any(|key| of_clients.iter().any(|client| client.digest == key.digest)) {
+        from.secret_problem("ADMIN_KEY", "another key than those of the clients");
     }
     words.pop().map(Secret::new)
 }

@@ -24,6 +24,7 @@ use upstream::upstream;
 pub(crate) fn read(from: &mut Reader<'_>, flags: &Flags) -> Config {
     let listen = listen(from, flags);
     let (keys, first_key, key_is_generated) = keys(from, listen.ip());
+    let admin_key = admin_key(from, listen.ip(), &keys);
     let performance_mode = from.parsed("PERFORMANCE_MODE", PerformanceMode::Balanced);
     let upstream = upstream(from, performance_mode, flags);
     let models = from.file("MODELS_FILE", "built-in", ModelTable::from_json);
@@ -55,7 +56,7 @@ pub(crate) fn read(from: &mut Reader<'_>, flags: &Flags) -> Config {
         trusted_proxies: trusted_proxies(from),
         metrics: from.flag("ENABLE_METRICS", true),
         dashboard: from.flag("ENABLE_DASHBOARD", true),
-        admin_key: admin_key(from, listen.ip()),
+        admin_key,
         shutdown: Shutdown {
             delay: from.seconds("SHUTDOWN_DELAY", 0, 0..=3600),
             grace: from.seconds("SHUTDOWN_GRACE", 30, 0..=86_400),

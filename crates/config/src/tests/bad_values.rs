@@ -304,3 +304,13 @@ fn the_examples_keys_are_refused_off_loopback_only() {
         assert!(load(&[("DEFAULT_KEY", "123456"), ("HOST", host)]).is_err(), "{host}");
     }
 }
+
+#[test]
+fn no_client_has_the_operators_key() {
+    let keys =
+        |admin| [("DEFAULT_KEY", "sk-one-0123456789,sk-two-0123456789"), ("ADMIN_KEY", admin)];
+    let problems = load(&keys("sk-two-0123456789")).unwrap_err().to_string();
+    assert!(problems.contains("must be another key than those of the clients"), "{problems}");
+    assert!(!problems.contains("sk-two"), "{problems}");
+    assert!(load(&keys("sk-three-0123456789")).is_ok());
+}
