@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
+use tempfile::NamedTempFile;
 use z2api_tests::{Gateway, KEY, PATIENCE};
 use z2api_upstream_sim::{Script, fails_first, plan_fn};
 use z2api_wire::event::Dialect;
@@ -264,6 +265,27 @@ async fn the_scrape_passes_promtools_check() {
     let gateway = Gateway::start(Dialect::OpenAi, fails_first(1, down(), fine())).await;
     gateway.chat("GLM-4.5", json!({"stream": true})).await.events().await;
     gateway.lines("response", 1).await;
+    check_by_promtool(&scrape(&gateway).await);
+}
+
+#[tokio::test]
+async fn a_models_name_may_hold_anything() {
+    let name = "qu\"ote\\back\nline";
+    let mut models = NamedTempFile::new().unwrap();
+    let row = json!([{"name": name, "zai_web": "odd", "created": 1, "thinking": "never"}]);
+    write!(models, "{row}").unwrap();
+    let variables = [("MODELS_FILE", models.path().to_str().unwrap())];
+    let gateway = Gateway::with(Dialect::OpenAi, fine(), &variables).await;
+    gateway.chat(name, json!({})).await.text().await;
+    gateway.lines("response", 1).await;
+    let scrape = scrape(&gateway).await;
+    let escaped = r#"z2api_time_to_first_token_seconds_count{model="qu\"ote\\back\nline"}"#;
+    check(&scrape, &[(escaped, 1.0)]);
+    check_by_promtool(&scrape);
+}
+
+/// Prometheus' own judgement, where promtool is to be had.
+fn check_by_promtool(scrape: &str) {
     let promtool = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/promtool"))
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -271,7 +293,7 @@ async fn the_scrape_passes_promtools_check() {
         .stderr(Stdio::piped())
         .spawn();
     let mut promtool = promtool.expect("a shell");
-    let text = older_form(&scrape(&gateway).await);
+    let text = older_form(scrape);
     // Where there is no promtool nobody reads it.
     let _ = promtool.stdin.take().unwrap().write_all(text.as_bytes());
     let output = promtool.wait_with_output().unwrap();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Metrics;
 use super::labels::{
-    KeyLabels, KindLabel, ModelLabel, OutcomeLabel, Owner, OwnerLabel, QueueLabel, ReasonLabel,
-    RequestLabels, TokensLabels,
+    KeyLabels, KindLabel, ModelLabel, Name, OutcomeLabel, Owner, OwnerLabel, QueueLabel,
+    ReasonLabel, RequestLabels, TokensLabels,
 };
 use crate::tries::Try;
 use crate::waits::Queue;
@@ -50,7 +50,8 @@ impl Metrics {
     /// A request has ended.
     pub(crate) fn ended(&self, ended: &Ended) {
         let Ended { route, model, status, owner, .. } = ended;
-        let labels = RequestLabels { route, model: model.clone(), status: *status, owner: *owner };
+        let labels =
+            RequestLabels { route, model: Name(model.clone()), status: *status, owner: *owner };
         self.requests.get_or_create(&labels).inc();
         if let Some(kind) = ended.failure {
             self.failures.get_or_create(&KindLabel { kind }).inc();
@@ -62,7 +63,7 @@ impl Metrics {
 
     fn chat_ended(&self, ended: &Ended) {
         if let Some(name) = &ended.key_name {
-            let labels = KeyLabels { key: name.clone(), status: ended.status };
+            let labels = KeyLabels { key: Name(name.clone()), status: ended.status };
             self.by_key.get_or_create(&labels).inc();
         }
         self.asked(ended);
@@ -78,7 +79,7 @@ impl Metrics {
     }
 
     fn of_model(&self, ended: &Ended) {
-        let label = ModelLabel { model: ended.model.clone() };
+        let label = ModelLabel { model: Name(ended.model.clone()) };
         self.durations.get_or_create(&label).observe(ended.took.as_secs_f64());
         if let Some(first) = ended.first_token {
             self.first_tokens.get_or_create(&label).observe(first.as_secs_f64());
@@ -88,7 +89,7 @@ impl Metrics {
         }
         if let Some((prompt, completion)) = ended.usage {
             for (kind, count) in [("prompt", prompt), ("completion", completion)] {
-                let labels = TokensLabels { kind, model: ended.model.clone() };
+                let labels = TokensLabels { kind, model: Name(ended.model.clone()) };
                 self.tokens.get_or_create(&labels).inc_by(count);
             }
             if let (Some(took), true) = (ended.generation, completion > 1) {

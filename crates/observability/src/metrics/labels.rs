@@ -39,17 +39,36 @@ impl EncodeLabelValue for Owner {
     }
 }
 
+/// A name of the operator's own: of a model or of a key. It may hold anything, and the encoder writes
+/// what it is given as it stands: one quote would make the whole scrape unreadable.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Name(pub(super) String);
+
+impl EncodeLabelValue for Name {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        for letter in self.0.chars() {
+            match letter {
+                '\\' => encoder.write_str("\\\\")?,
+                '"' => encoder.write_str("\\\"")?,
+                '\n' => encoder.write_str("\\n")?,
+                plain => encoder.write_char(plain)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct RequestLabels {
     pub(super) route: &'static str,
-    pub(super) model: String,
+    pub(super) model: Name,
     pub(super) status: u16,
     pub(super) owner: Owner,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ModelLabel {
-    pub(super) model: String,
+    pub(super) model: Name,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -60,7 +79,7 @@ pub(super) struct KindLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct TokensLabels {
     pub(super) kind: &'static str,
-    pub(super) model: String,
+    pub(super) model: Name,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -91,12 +110,12 @@ pub(super) struct OwnerLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct LearnedLabels {
     pub(super) token: u64,
-    pub(super) model: String,
+    pub(super) model: Name,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct KeyLabels {
-    pub(super) key: String,
+    pub(super) key: Name,
     pub(super) status: u16,
 }
 

@@ -24,8 +24,9 @@ pub use readings::Readings;
 
 use crate::waits::Queue;
 
-/// The kinds of failure that are a fault of the gateway's code.
-const OUR_FAULTS: [&str; 2] = ["panic", "internal_error"];
+/// The kinds of failure that are a fault of the gateway's code, or of its limit on a slot: what the
+/// alert about the gateway's own failures looks at.
+const OUR_FAULTS: [&str; 3] = ["panic", "internal_error", "max_connection_time"];
 /// Why a connection is closed as soon as it is made.
 const NO_PLACE: [&str; 2] = ["too_many", "too_many_operators"];
 
@@ -69,7 +70,7 @@ pub struct Metrics {
     upstream_tokens: Family<StateLabel, Gauge>,
     breaker: Family<StateLabel, Gauge>,
     learned: Family<LearnedLabels, Gauge>,
-    /// One scrape at a time: some series are made anew for each.
+    /// One text at a time: some series are made anew for each.
     scraped: Mutex<()>,
     memory_state: Family<StateLabel, Gauge>,
     ready: Gauge,
@@ -219,7 +220,8 @@ impl Metrics {
         all.register("connections_dropped", help, self.dropped.clone());
         let help = "Resident memory";
         all.register_with_unit("resident_memory", help, Unit::Bytes, self.memory.clone());
-        let help = "Resident memory above which work is refused";
+        let help =
+            "Resident memory to stay below; z2api_memory_state tells what is done on the way there";
         all.register_with_unit("memory_limit", help, Unit::Bytes, self.memory_limit.clone());
         all.register("log_lines_dropped", "Log lines dropped", self.log_dropped.clone());
         let help = "Spans of traces that the collector has taken";

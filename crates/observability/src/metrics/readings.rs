@@ -7,7 +7,7 @@ use std::time::Duration;
 use prometheus_client::encoding::text::encode;
 
 use super::Metrics;
-use super::labels::{LearnedLabels, QueueLabel, StateLabel};
+use super::labels::{LearnedLabels, Name, QueueLabel, StateLabel};
 use crate::waits::Queue;
 
 /// What is read off at the moment of asking.
@@ -79,7 +79,7 @@ impl Metrics {
         }
         self.learned.clear();
         for (token, model, limit) in &now.learned {
-            let labels = LearnedLabels { token: *token as u64, model: model.clone() };
+            let labels = LearnedLabels { token: *token as u64, model: Name(model.clone()) };
             self.learned.get_or_create(&labels).set(i64::from(*limit));
         }
         self.ready.set(i64::from(now.ready));
