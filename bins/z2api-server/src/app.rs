@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use z2api_admission::Admission;
 use z2api_config::Config;
 use z2api_observability::{Counters, LogFilter, LogSink, Queue, Readings, Tracer};
@@ -48,6 +48,8 @@ pub struct App {
     pub(crate) draining: watch::Sender<bool>,
     /// Places for those who watch the live page.
     pub(crate) watchers: Arc<Semaphore>,
+    /// One scrape of the metrics at a time.
+    pub(crate) scrapes: Arc<Mutex<()>>,
     /// Set when running requests are out of time.
     pub(crate) out_of_time: watch::Sender<bool>,
 }
@@ -116,6 +118,7 @@ impl App {
             stopping: AtomicBool::new(false),
             draining: watch::Sender::new(false),
             watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
+            scrapes: Arc::default(),
             out_of_time: watch::Sender::new(false),
         }))
     }

@@ -1,6 +1,7 @@
 //! What the gateway tells about itself: health, status, models.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -119,8 +120,11 @@ pub(crate) fn status(
 
 /// `GET /metrics`, in OpenMetrics' text form whatever the caller accepts. The crate writes no other
 /// text; and the kind is told, by which scrapers choose their parser.
-pub(crate) fn metrics(
-    app: &App,
+///
+/// Made one at a time, and on no thread that serves connections: with a thousand models it is
+/// megabytes.
+pub(crate) async fn metrics(
+    app: &Arc<App>,
     live: &Live,
     peer: IpAddr,
     headers: &HeaderMap,
@@ -129,7 +133,14 @@ pub(crate) fn metrics(
         return Err(ApiError::unknown_path("/metrics"));
     }
     check_operator(live, peer, headers)?;
-    let text = app.counters.metrics().text(&app.readings());
+    // Waited for here, so that many scrapes take one thread and not all of them.
+    let turn = app.scrapes.clone().lock_owned().await;
+    let scraped = app.clone();
+    let text = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        scraped.counters.metrics().text(&scraped.readings())
+    });
+    let text = text.await.map_err(|_| ApiError::internal())?;
     let mut response = json_bytes(StatusCode::OK, text.into_bytes());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -133,7 +133,8 @@ async fn answer(
             either(record, shape, info::status(app, &live, peer.ip(), request.headers()))
         }
         Route::Metrics if get => {
-            either(record, shape, info::metrics(app, &live, peer.ip(), request.headers()))
+            let scrape = info::metrics(app, &live, peer.ip(), request.headers()).await;
+            either(record, shape, scrape)
         }
         Route::Dashboard(page) if get => {
             page.answer(app, &live, peer.ip(), request.headers(), record)
