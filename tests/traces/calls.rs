@@ -74,12 +74,14 @@ async fn a_request_is_a_span_with_the_call_under_it_and_the_attempts_under_that(
     assert!(attribute(&failed.attributes, "http.request.resend_count").is_none());
     assert_eq!(answered.status.as_ref().unwrap().code, 0);
     let heard = collector.heard.lock().unwrap();
-    let head = ("/v1/traces".to_owned(), "application/x-protobuf".to_owned(), "of mine".to_owned());
-    assert_eq!(heard.heads[0], head);
+    let agent = concat!("z2api/", env!("CARGO_PKG_VERSION"));
+    assert_eq!(heard.heads[0], ["/v1/traces", "application/x-protobuf", agent, "of mine"]);
     let about = [("service.name", "my gateway"), ("deployment.environment", "a test")];
     check_all(&heard.spans[0].0, &about);
     let version = ("service.version", env!("CARGO_PKG_VERSION"));
     check_all(&heard.spans[0].0, &[version, ("telemetry.sdk.language", "rust")]);
+    let instance = attribute(&heard.spans[0].0, "service.instance.id");
+    assert!(instance.is_some_and(|id| id.len() == 36), "a UUID");
     let raw = String::from_utf8_lossy(&heard.raw);
     assert!(!raw.contains("private") && !raw.contains(KEY) && !raw.contains("upstream-token"));
 }

@@ -25,8 +25,8 @@ pub(crate) struct Collector {
 
 #[derive(Default)]
 pub(crate) struct Heard {
-    /// Path, content type, and the header `x-team`.
-    pub(crate) heads: Vec<(String, String, String)>,
+    /// Path, content type, user agent, and the header `x-team`.
+    pub(crate) heads: Vec<[String; 4]>,
     /// What is told of the service, and its spans.
     pub(crate) spans: Vec<(Vec<KeyValue>, Span)>,
     pub(crate) raw: Vec<u8>,
@@ -77,7 +77,8 @@ async fn hear(
         let value = request.headers().get(name).and_then(|value| value.to_str().ok());
         value.unwrap_or_default().to_owned()
     };
-    let head = (request.uri().path().to_owned(), header("content-type"), header("x-team"));
+    let [kind, agent, team] = ["content-type", "user-agent", "x-team"].map(header);
+    let head = [request.uri().path().to_owned(), kind, agent, team];
     let body = request.into_body().collect().await?.to_bytes();
     let told = ExportTraceServiceRequest::decode(body.clone()).expect("OTLP");
     let mut heard = heard.lock().unwrap();

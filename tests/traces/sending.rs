@@ -22,7 +22,7 @@ async fn the_endpoint_of_traces_alone_is_taken_as_it_is() {
     ask(&gateway, "01").await;
     assert_eq!(collector.spans_of(gateway).await.len(), 3);
     let heard = collector.heard.lock().unwrap();
-    assert_eq!(heard.heads[0].0, "/my/own/path");
+    assert_eq!(heard.heads[0][0], "/my/own/path");
     check_all(&heard.spans[0].0, &[("service.name", "of the resource")]);
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::{Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -31,6 +31,8 @@ use super::load::Load;
 
 /// A collector says little. More than this is not read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
+/// Who sends the spans.
+const AGENT: &str = concat!("z2api/", env!("CARGO_PKG_VERSION"));
 /// How long the first repetition waits; the next ones twice as long each.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
@@ -154,6 +156,8 @@ impl SpanExporter for Collector {
 
 fn headers(settings: &TraceSettings) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
+    // The settings may name another.
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     for (name, value) in &settings.headers.0 {
         let name = name.parse::<HeaderName>().map_err(|error| error.to_string())?;
         let mut value = HeaderValue::from_str(value).map_err(|error| error.to_string())?;

@@ -3,7 +3,7 @@
 //! One span is the request, by the conventions for HTTP servers. Under it stands the call of the model
 //! with all its tries, by those for generative AI (operation `chat`); and under that each time that
 //! the upstream was asked, by those for HTTP clients. None holds a word of a message or an answer, a
-//! key, or a path of the client's invention.
+//! key, a stop word, or a path of the client's invention.
 
 mod context;
 mod export;
@@ -20,6 +20,7 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SpanProcessor};
+use uuid::Uuid;
 
 pub use context::UpstreamPlace;
 pub(crate) use context::{Place, new_span};
@@ -95,13 +96,15 @@ impl TraceSettings {
         }
     }
 
-    /// What is told of the gateway beside its spans. The service's name is the one of its own setting.
+    /// What is told of the gateway beside its spans. The service's name is the one of its own setting;
+    /// the rest may be given. Replicas differ by the instance's id, which is made up at each start.
     fn about(&self) -> Resource {
         let given = self.resource.iter().cloned().map(|(name, value)| KeyValue::new(name, value));
         let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+        let instance = KeyValue::new("service.instance.id", Uuid::new_v4().to_string());
         Resource::builder_empty()
             .with_detector(Box::new(TelemetryResourceDetector))
-            .with_attributes([version])
+            .with_attributes([version, instance])
             .with_attributes(given)
             .with_service_name(self.service.clone())
             .build()
