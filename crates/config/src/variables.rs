@@ -197,7 +197,7 @@ pub const VARIABLES: &[Variable] = &[
     v(
         "ADMIN_KEY",
         "none",
-        "A key that `/status`, `/metrics` and the numbers of `/dashboard` then ask for, as `Authorization: Bearer`.",
+        "A key that `/status`, `/metrics` and the numbers of `/dashboard` then ask for, as `Authorization: Bearer`. None of the clients' keys.",
     ),
     v(
         "ADMIN_ADDR",
