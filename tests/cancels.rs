@@ -119,7 +119,8 @@ async fn a_client_that_hangs_up_cancels_its_answer() {
     for stream in [true, false] {
         let gateway = gateway(stuck(), &[]).await;
         let asked = async {
-            gateway.chat("GLM-4.5", json!({"stream": stream})).await.event().await;
+            let mut reply = gateway.chat("GLM-4.5", json!({"stream": stream})).await;
+            reply.event().await;
             std::future::pending::<()>().await;
         };
         let answered = gateway.until(|gateway| gateway.sim.open_streams() == 1);
