@@ -1,7 +1,5 @@
 //! TLS and HTTP/2, both off unless they are asked for. The clients are hyper's and rustls'.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,74 +8,16 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
-use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use z2api_config::{Config, Flags};
 use z2api_tests::web::{END, PIECE, endless, fine, stuck};
-use z2api_tests::{Gateway, KEY, PATIENCE, Raw, chat_request};
-use z2api_upstream_sim::{Plan, Script};
+use z2api_tests::{Certificate, Gateway, KEY, PATIENCE, Raw, chat_request};
+use z2api_upstream_sim::Script;
 use z2api_wire::event::Dialect;
-
-/// A certificate for localhost, with its key, in files that are gone with their holder.
-struct Certificate {
-    folder: TempDir,
-    authority: rustls::pki_types::CertificateDer<'static>,
-}
-
-impl Certificate {
-    fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let mut certificate = Self { folder, authority: Vec::new().into() };
-        certificate.renew();
-        certificate
-    }
-
-    /// Puts another certificate and key in place.
-    fn renew(&mut self) {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        std::fs::write(self.folder.path().join("cert.pem"), made.cert.pem()).unwrap();
-        std::fs::write(self.folder.path().join("key.pem"), made.signing_key.serialize_pem())
-            .unwrap();
-        self.authority = made.cert.der().clone();
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.folder.path().join(name).to_str().unwrap().to_owned()
-    }
-
-    async fn gateway(&self, plan: impl Plan, more: &[(&str, &str)]) -> Gateway {
-        let (cert, key) = (self.file("cert.pem"), self.file("key.pem"));
-        let files = [("TLS_CERT_FILE", cert.as_str()), ("TLS_KEY_FILE", key.as_str())];
-        Gateway::with(Dialect::ZaiWeb, plan, &[more, &files[..]].concat()).await
-    }
-
-    /// Connects to one that has this certificate, and offers these protocols.
-    async fn connect(
-        &self,
-        to: SocketAddr,
-        protocols: &[&str],
-    ) -> std::io::Result<TlsStream<TcpStream>> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.authority.clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let name = ServerName::try_from("localhost").unwrap();
-        let socket = TcpStream::connect(to).await?;
-        TlsConnector::from(Arc::new(config)).connect(name, socket).await
-    }
-}
 
 fn question(version: Version, stream: bool) -> Request<Full<Bytes>> {
     let body = format!(
@@ -119,7 +59,7 @@ fn spoken(stream: &TlsStream<TcpStream>) -> Option<&[u8]> {
 
 #[tokio::test]
 async fn with_a_certificate_the_gateway_speaks_tls_and_nothing_else() {
-    let certificate = Certificate::new();
+    let certificate = Certificate::make();
     let gateway = certificate.gateway(fine(), &[]).await;
     let stream = certificate.connect(gateway.address, &["h2", "http/1.1"]).await.unwrap();
     assert_eq!(spoken(&stream), Some(&b"http/1.1"[..]), "HTTP/2 is off");
@@ -136,7 +76,7 @@ async fn with_a_certificate_the_gateway_speaks_tls_and_nothing_else() {
 
 #[test]
 fn a_key_of_another_certificate_is_a_bad_setting() {
-    let (one, other) = (Certificate::new(), Certificate::new());
+    let (one, other) = (Certificate::make(), Certificate::make());
     let load = |key: &Certificate| {
         let (cert, key) = (one.file("cert.pem"), key.file("key.pem"));
         Config::from_lookup(&Flags::default(), &|name| match name {
@@ -153,7 +93,7 @@ fn a_key_of_another_certificate_is_a_bad_setting() {
 
 #[tokio::test]
 async fn http2_is_agreed_on_where_it_is_on() {
-    let certificate = Certificate::new();
+    let certificate = Certificate::make();
     let gateway = certificate.gateway(fine(), &[("ENABLE_HTTP2", "true")]).await;
     let stream = certificate.connect(gateway.address, &["h2", "http/1.1"]).await.unwrap();
     assert_eq!(spoken(&stream), Some(&b"h2"[..]));
@@ -190,7 +130,7 @@ async fn http2_without_tls_is_for_those_who_begin_with_it() {
 
 #[tokio::test]
 async fn a_new_certificate_is_taken_without_dropping_a_connection() {
-    let mut certificate = Certificate::new();
+    let mut certificate = Certificate::make();
     let gateway = certificate.gateway(fine(), &[]).await;
     let before = certificate.connect(gateway.address, &[]).await.unwrap();
     certificate.renew();
@@ -206,7 +146,7 @@ async fn a_new_certificate_is_taken_without_dropping_a_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handshake_has_the_deadline_of_a_head() {
-    let certificate = Certificate::new();
+    let certificate = Certificate::make();
     let gateway = certificate.gateway(fine(), &[]).await;
     for beginning in [&b""[..], &b"\x16\x03\x01\x02\x00\x01"[..]] {
         let mut peer = Raw::connect(gateway.address).await;
@@ -217,7 +157,7 @@ async fn a_handshake_has_the_deadline_of_a_head() {
 
 #[tokio::test]
 async fn a_goodbye_in_tls_lets_the_upstream_go_though_the_connection_below_stays_open() {
-    let certificate = Certificate::new();
+    let certificate = Certificate::make();
     let silent = Script::events([PIECE, PIECE]).stall_after(1);
     let gateway = certificate.gateway(silent, &[]).await;
     let mut stream = certificate.connect(gateway.address, &[]).await.unwrap();

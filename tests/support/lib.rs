@@ -1,6 +1,7 @@
 //! What the tests of the workspace share: the streams of `tests/streams` with their meaning, a
 //! gateway in front of a simulated upstream, and a client that sees the bytes.
 
+mod certificate;
 mod gateway;
 mod http;
 mod level;
@@ -14,6 +15,7 @@ mod texts;
 pub mod watch;
 pub mod web;
 
+pub use certificate::Certificate;
 pub use gateway::{Gateway, KEY, PATIENCE};
 pub use http::{Reply, send};
 pub use level::Level;
