@@ -52,6 +52,18 @@ async fn a_panic_in_a_handler_is_a_500_and_gives_the_slot_back() {
 }
 
 #[tokio::test]
+async fn a_panic_before_it_is_known_who_answers_is_a_500_like_any_other() {
+    let gateway = gateway(fine()).await;
+    let reply = gateway.send("GET", "/v1/models", &[("x-test-panic", "route")], b"").await;
+    assert_eq!(reply.status, 500);
+    assert!(reply.header("server-timing").is_some());
+    let id = reply.header("x-request-id").unwrap().to_owned();
+    assert_eq!(reply.json().await["error"]["code"], "internal_error");
+    let line = &gateway.lines("response", 1).await[0];
+    assert_eq!((&line["status_code"], &line["request_id"]), (&json!(500), &json!(id)));
+}
+
+#[tokio::test]
 async fn the_500_is_worded_as_its_api_words_errors() {
     let gateway = gateway(fine()).await;
     let reply = ask(&gateway, "/v1/messages", false, "handler").await;

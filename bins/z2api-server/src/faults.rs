@@ -4,11 +4,13 @@ use http::HeaderMap;
 
 use crate::body::Response;
 
-/// What a request wants to go wrong: `x-test-panic: handler`, or `stream` after the
-/// first bytes, or `twice` there and in saying so.
+/// What a request wants to go wrong: `x-test-panic: route`, before it is known who answers it, or
+/// `handler`, or `stream` after the first bytes, or `twice` there and in saying so.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
     None,
+    #[cfg(debug_assertions)]
+    InRoute,
     #[cfg(debug_assertions)]
     InHandler,
     #[cfg(debug_assertions)]
@@ -22,6 +24,8 @@ impl Fault {
     pub(crate) fn wanted(_: &HeaderMap) -> Self {
         Self::None
     }
+
+    pub(crate) fn in_route(self) {}
 
     pub(crate) fn in_handler(self) {}
 
@@ -43,10 +47,17 @@ mod debug {
     impl Fault {
         pub(crate) fn wanted(headers: &HeaderMap) -> Self {
             match headers.get("x-test-panic").map(|value| value.as_bytes()) {
+                Some(b"route") => Self::InRoute,
                 Some(b"handler") => Self::InHandler,
                 Some(b"stream") => Self::InStream,
                 Some(b"twice") => Self::Twice,
                 Some(_) | None => Self::None,
+            }
+        }
+
+        pub(crate) fn in_route(self) {
+            if matches!(self, Self::InRoute) {
+                panic!("secret words of a request");
             }
         }
 

@@ -18,6 +18,7 @@ use crate::body::{Response, empty};
 use crate::connection::{Entrance, Peer, Standing, check_request};
 use crate::cors::Cors;
 use crate::error::ApiError;
+use crate::faults::Fault;
 use crate::live::Live;
 use crate::panics::caught;
 use crate::route::Route;
@@ -30,46 +31,56 @@ pub(crate) async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>
     let id = given.and_then(RequestId::accept).unwrap_or_else(RequestId::random);
     let origin = request.headers().get(ORIGIN).cloned();
     let shape = Shape::of(&request);
+    let (began, live) = (Instant::now(), app.live());
+    let record = open(&app, &live, &peer, id.clone(), &request);
+    let tries = record.tries();
     let told = |error: &ApiError| shape.body(error, &id);
-    let mut response = caught(route(&app, peer, shape, id.clone(), request), told).await;
+    let mut response = caught(answer(&app, &peer, shape, live, request, record), told).await;
     let headers = response.headers_mut();
-    app.live().cors.apply(origin.as_ref(), headers);
-    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
-        if shape == Shape::Anthropic {
-            // The name that Anthropic's clients read.
-            headers.insert("request-id", id.clone());
-        }
-        headers.insert("x-request-id", id);
+    sign(&app.live(), origin.as_ref(), &id, &tries.server_timing(began), headers);
+    if shape == Shape::Anthropic
+        && let Some(id) = headers.get("x-request-id").cloned()
+    {
+        // The name that Anthropic's clients read.
+        headers.insert("request-id", id);
     }
     response
 }
 
-async fn route(
-    app: &Arc<App>,
-    peer: Peer,
-    shape: Shape,
+/// Adds what every answer has.
+pub(crate) fn sign(
+    live: &Live,
+    origin: Option<&HeaderValue>,
+    id: &RequestId,
+    timing: &str,
+    headers: &mut HeaderMap,
+) {
+    live.cors.apply(origin, headers);
+    for (name, value) in [("x-request-id", id.as_str()), ("server-timing", timing)] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+fn open(
+    app: &App,
+    live: &Live,
+    peer: &Peer,
     id: RequestId,
-    request: Request<Incoming>,
-) -> Response {
-    let began = Instant::now();
+    request: &Request<Incoming>,
+) -> Box<RequestRecord> {
     let endpoint: String = request.uri().path().chars().take(200).collect();
-    let live = app.live();
-    let log = live.log.requests.then(|| app.log.clone());
     let mut record = RequestRecord::open(
-        log,
+        live.log.requests.then(|| app.log.clone()),
         app.counters.clone(),
         id,
         request.method().as_str(),
         &endpoint,
-        client_ip(peer.address.ip(), request.headers(), &live.trusted_proxies),
+        client_ip(peer.ip(), request.headers(), &live.trusted_proxies),
     );
     record.agent(user_agent(request.headers()));
-    let tries = record.tries();
-    let mut response = answer(app, &peer, shape, live, request, record).await;
-    if let Ok(timing) = HeaderValue::from_str(&tries.server_timing(began)) {
-        response.headers_mut().insert("server-timing", timing);
-    }
-    response
+    record
 }
 
 async fn answer(
@@ -80,6 +91,7 @@ async fn answer(
     request: Request<Incoming>,
     mut record: Box<RequestRecord>,
 ) -> Response {
+    Fault::wanted(request.headers()).in_route();
     let path = request.uri().path().to_owned();
     if let Err(error) = check_request(&request) {
         let mut response = refuse(record, &error, shape);
