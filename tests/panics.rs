@@ -101,16 +101,16 @@ async fn a_stream_that_cannot_say_that_it_broke_does_not_look_whole() {
 #[test]
 fn the_wall_clock_is_read_in_these_places_only() {
     const KNOWN: [&str; 10] = [
-        "bins/z2api-server/src/connection/sending.rs", // the date of an answer's head
+        "bins/z2api-server/src/connection/head.rs", // the date of an answer's head
         "bins/z2api-server/src/dashboard/snapshot.rs", // when the page was told
-        "bins/z2api-server/src/auth.rs",               // a key's last day
-        "bins/z2api-server/src/question.rs",           // when an answer was made
-        "bins/z2api-server/src/rate.rs",               // when a key's rate is whole again
-        "crates/observability/src/line.rs",            // the date of a log line
+        "bins/z2api-server/src/auth.rs",            // a key's last day
+        "bins/z2api-server/src/question.rs",        // when an answer was made
+        "bins/z2api-server/src/rate.rs",            // when a key's rate is whole again
+        "crates/observability/src/line.rs",         // the date of a log line
         "crates/observability/src/spans/of_request.rs", // the date of a span
         "crates/upstream-client/src/dialect/zai_web.rs", // the date that a prompt may ask for
-        "crates/upstream-client/src/reset_time.rs",    // "your limit is reset at"
-        "crates/upstream-client/src/retry_after.rs",   // Retry-After as a date
+        "crates/upstream-client/src/reset_time.rs", // "your limit is reset at"
+        "crates/upstream-client/src/retry_after.rs", // Retry-After as a date
     ];
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let mut folders: Vec<std::path::PathBuf> =

@@ -8,12 +8,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::app::App;
-use crate::connection::{self, Door, Entrance, turn_away};
+use crate::connection::{self, Door, Entrance, Why, turn_away};
 
 /// Takes connections until it is dropped, which is when the gateway ends: what goes on while it
 /// stops is worth seeing. Its connections end with it.
 pub(crate) async fn take(socket: TcpListener, app: Arc<App>) {
-    let mut door = Door::new(socket);
+    let mut door = Door::new(socket, app.clone());
     // Never told: nobody waits for these connections.
     let draining = watch::Sender::new(false);
     let mut connections = JoinSet::new();
@@ -27,10 +27,7 @@ pub(crate) async fn take(socket: TcpListener, app: Arc<App>) {
                         stream, address, entrance, place, app, draining,
                     ));
                 }
-                None => {
-                    app.counters.metrics().connection_dropped("too_many_operators");
-                    turn_away(&stream, app.live().peers.tls.is_none());
-                }
+                None => turn_away(&app, &stream, address, Why::TooManyOperators),
             },
             Some(_) = connections.join_next() => {}
         }

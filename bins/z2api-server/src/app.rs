@@ -12,7 +12,7 @@ use z2api_config::Config;
 use z2api_observability::{Counters, LogFilter, LogSink, Queue, Readings, Tracer};
 use z2api_upstream_client::{BreakerState, Client, SettingsError, TokenState};
 
-use crate::connection::{Caps, Descriptors, Gate, OPERATORS, Place};
+use crate::connection::{Caps, Descriptors, Gate, OPERATORS, Place, Refusals};
 use crate::dashboard::{MAX_WATCHERS, Past};
 use crate::live::Live;
 use crate::memory::{Memory, MemorySource, Rung};
@@ -39,6 +39,8 @@ pub struct App {
     pub(crate) gate: Arc<Gate>,
     /// Counts those that come by the operator's own way in.
     operators: Arc<Gate>,
+    /// What the log has been told of connections that came to nothing.
+    pub(crate) refusals: Refusals,
     descriptors: Descriptors,
     /// The runtimes that it runs in, once it serves.
     pub(crate) runtimes: OnceLock<Vec<Handle>>,
@@ -113,6 +115,7 @@ impl App {
             past: Past::default(),
             gate: Arc::default(),
             operators: Arc::default(),
+            refusals: Refusals::default(),
             descriptors: Descriptors::raise(admin_apart),
             runtimes: OnceLock::new(),
             stopping: AtomicBool::new(false),

@@ -164,9 +164,18 @@ pub(crate) fn note_drop(record: &mut RequestRecord, why: Why) {
         Why::Stalled => record.lost(Lost::Stalled),
         // It has said so itself, if anybody read it.
         Why::Held => record.fail_first(ApiError::held_too_long().failure()),
-        Why::HungUp | Why::Silent | Why::SlowHead | Why::Idle | Why::Old => {
-            record.lost(Lost::HungUp);
-        }
+        Why::Vanished => record.lost(Lost::Vanished),
+        Why::HungUp
+        | Why::Silent
+        | Why::SlowHead
+        | Why::Idle
+        | Why::Old
+        | Why::Malformed
+        | Why::HeadTooLarge
+        | Why::NoTls
+        | Why::TooMany
+        | Why::TooManyOperators
+        | Why::OutOfFiles => record.lost(Lost::HungUp),
     }
 }
 

@@ -167,6 +167,29 @@ impl ApiError {
         Self::request(StatusCode::URI_TOO_LONG, "uri_too_long", message)
     }
 
+    /// `reason` is hyper's, which never repeats what was sent.
+    pub(crate) fn malformed(reason: &str) -> Self {
+        let message = format!("The request is not valid HTTP: {reason}.");
+        Self::request(StatusCode::BAD_REQUEST, "malformed_request", message)
+    }
+
+    pub(crate) fn head_too_large(limit: usize) -> Self {
+        let message = format!(
+            "The head of the request is larger than {} KiB, or has more than 100 lines.",
+            limit / 1024
+        );
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        Self::request(status, "head_too_large", message)
+    }
+
+    pub(crate) fn slow_head(limit: Duration) -> Self {
+        let message = format!(
+            "The head of the request did not arrive within {} s (CLIENT_HEAD_TIMEOUT).",
+            limit.as_secs_f32()
+        );
+        Self::request(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
+    }
+
     pub(crate) fn bad_host(message: &str) -> Self {
         Self::request(StatusCode::BAD_REQUEST, "invalid_host", message)
     }

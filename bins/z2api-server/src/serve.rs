@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::admin;
 use crate::app::App;
-use crate::connection::{self, Door, Entrance, LAST_WORDS, turn_away};
+use crate::connection::{self, Door, Entrance, LAST_WORDS, Why, turn_away};
 use crate::dashboard::keep_past;
 use crate::listener::Listener;
 use crate::memory::watch_memory;
@@ -103,7 +103,7 @@ impl Server {
         listener: Listener,
         mut stops: Pin<&mut impl Stream<Item = ()>>,
     ) -> bool {
-        let mut door = Door::new(listener.socket);
+        let mut door = Door::new(listener.socket, self.app.clone());
         tokio::select! {
             () = self.take_from(&mut door) => {}
             () = next(stops.as_mut()) => {}
@@ -150,10 +150,7 @@ impl Server {
                     connection::serve(stream, address, Entrance::Public, place, app, draining)
                 });
             }
-            None => {
-                self.app.counters.metrics().connection_dropped("too_many");
-                turn_away(&stream, self.app.live().peers.tls.is_none());
-            }
+            None => turn_away(&self.app, &stream, address, Why::TooMany),
         }
     }
 

@@ -12,17 +12,21 @@ use hyper::server::conn::http2;
 use hyper::service::HttpService;
 use hyper_util::rt::TokioExecutor;
 
+use super::ended::Ended;
 use super::exchange::Tracked;
-use super::watch::Why;
+use super::watch::Watch;
 
 /// A protocol at work. Resolves when it is done.
 pub(crate) trait Conversation: Future<Output = Result<(), Self::Error>> {
     /// What breaks it off.
     type Error: Display;
 
-    /// What to call its end by this error, if not one by the protocol.
-    fn why(_: &Self::Error) -> Option<Why> {
-        None
+    /// How that ends it.
+    fn ended(error: Self::Error, watch: &Watch) -> Ended;
+
+    /// Answers a head that did not come in time, and ends with that. Whether it can.
+    fn gives_up_head(self: Pin<&mut Self>) -> bool {
+        false
     }
 
     /// Takes no further requests, and ends after those that have begun.
@@ -37,6 +41,10 @@ where
     TokioExecutor: Http2ServerConnExec<S::Future, Tracked>,
 {
     type Error = hyper::Error;
+
+    fn ended(error: hyper::Error, watch: &Watch) -> Ended {
+        Ended::by_hyper(&error, watch)
+    }
 
     fn wind_down(self: Pin<&mut Self>) {
         self.graceful_shutdown();

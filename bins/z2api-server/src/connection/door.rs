@@ -3,18 +3,20 @@
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
+use super::sparing::Sparing;
 use super::turn_away::turn_away;
+use super::watch::Why;
+use crate::app::App;
 
 /// How long to wait when accepting fails and nothing can be done: at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
-/// Trouble is told no more often than this.
-const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// A listener with a descriptor in reserve.
 #[derive(Debug)]
@@ -24,28 +26,23 @@ pub(crate) struct Door {
     /// in the backlog, it would make accepting fail again at once, for ever.
     reserve: Option<File>,
     pause: Duration,
-    trouble: Trouble,
-}
-
-/// Failures that have not been told yet.
-#[derive(Debug, Default)]
-struct Trouble {
-    untold: u64,
-    told: Option<Instant>,
+    trouble: Sparing,
+    app: Arc<App>,
 }
 
 impl Door {
-    pub(crate) fn new(listener: TcpListener) -> Self {
-        Self { listener, reserve: reserve(), pause: PAUSE.0, trouble: Trouble::default() }
+    pub(crate) fn new(listener: TcpListener, app: Arc<App>) -> Self {
+        let (reserve, trouble) = (reserve(), Sparing::default());
+        Self { listener, reserve, pause: PAUSE.0, trouble, app }
     }
 
     /// The next connection. Dropping the future loses none.
     pub(crate) async fn next(&mut self) -> (TcpStream, SocketAddr) {
         loop {
             match self.listener.accept().await {
-                Ok(accepted) => {
+                Ok((stream, address)) => {
                     self.pause = PAUSE.0;
-                    return accepted;
+                    return (stream, address);
                 }
                 // Gone before it was taken.
                 Err(error) if is_of_the_peer(&error) => {}
@@ -60,7 +57,9 @@ impl Door {
     }
 
     async fn cope(&mut self, error: &io::Error) {
-        self.trouble.note(error);
+        if let Some(times) = self.trouble.happens() {
+            tracing::error!(r#type = "accept", error = %error, times, "cannot accept a connection");
+        }
         let turned_away = is_out_of_descriptors(error) && self.turn_one_away();
         if !turned_away {
             sleep(self.pause).await;
@@ -75,23 +74,11 @@ impl Door {
     fn turn_one_away(&mut self) -> bool {
         drop(self.reserve.take());
         match take(&self.listener) {
-            Ok((stream, _)) => {
-                turn_away(&stream, true);
+            Ok((stream, address)) => {
+                turn_away(&self.app, &stream, address, Why::OutOfFiles);
                 true
             }
             Err(_) => false,
-        }
-    }
-}
-
-impl Trouble {
-    fn note(&mut self, error: &io::Error) {
-        self.untold += 1;
-        let now = Instant::now();
-        if self.told.is_none_or(|told| now - told >= TELL_EVERY) {
-            let times = std::mem::take(&mut self.untold);
-            self.told = Some(now);
-            tracing::error!(r#type = "accept", error = %error, times, "cannot accept a connection");
         }
     }
 }

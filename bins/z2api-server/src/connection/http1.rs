@@ -2,7 +2,7 @@
 //! themselves, and hyper's part of the connection is not there meanwhile.
 
 use std::convert::Infallible;
-use std::error::Error;
+use std::fmt;
 use std::future::{Future, pending};
 use std::io;
 use std::pin::Pin;
@@ -19,10 +19,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::ahead::{Ahead, Flushed};
 use super::conversation::Conversation;
+use super::ended::Ended;
 use super::exchange::{Peer, Tracked, exchange};
+use super::refusals::Refused;
+use super::refusing::Refusing;
 use super::sending::Sending;
+use super::unasked::Unasked;
 use super::watch::{Watch, Why};
 use crate::app::App;
+use crate::error::ApiError;
 
 /// A head may not be larger than this, in bytes.
 pub(crate) const MAX_HEAD: usize = 64 * 1024;
@@ -41,9 +46,31 @@ pub(crate) struct Http1<I> {
 
 enum State<I> {
     // Boxed, so that the room of one is free while the other is there.
-    Asking(Box<Connection<TokioIo<Ahead<I>>, Service>>),
+    Asking(Box<Connection<TokioIo<Unasked<Ahead<I>>>, Service>>),
     Sending(Box<Sending<I>>),
+    Refusing(Box<Refusing<Ahead<I>>>),
     Over,
+}
+
+/// What breaks the conversation off.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// hyper says so.
+    Asking(hyper::Error),
+    /// The socket says so while an answer is sent.
+    Sending(io::Error),
+    /// What came was no request, and was answered so.
+    Refused(Why, Box<Refused>),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asking(error) => error.fmt(f),
+            Self::Sending(error) => error.fmt(f),
+            Self::Refused(why, _) => f.write_str(why.as_str()),
+        }
+    }
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> State<I> {
@@ -54,7 +81,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> State<I> {
             .header_read_timeout(None)
             .max_buf_size(MAX_HEAD)
             .max_header_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(io), service);
+            .serve_connection(TokioIo::new(Unasked::new(io, service.watch.clone())), service);
         Self::Asking(Box::new(asking))
     }
 }
@@ -69,7 +96,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Http1<I> {
     fn send(&mut self, mut answer: Response<Tracked>) {
         let State::Asking(asking) = std::mem::replace(&mut self.state, State::Over) else { return };
         let parts = asking.into_parts();
-        let mut io = parts.io.into_inner();
+        let (mut io, _) = parts.io.into_inner().into_parts();
         io.put_back(&parts.read_buf);
         if self.winds_down {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -81,10 +108,39 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Http1<I> {
         let State::Sending(sent) = std::mem::replace(&mut self.state, State::Over) else { return };
         self.state = State::asking(sent.io, self.service.clone());
     }
+
+    /// hyper's part has ended so. Where it would have answered by itself, we do.
+    fn end(&mut self, error: hyper::Error) -> Option<Broken> {
+        let watch = &self.service.watch;
+        let State::Asking(asking) = std::mem::replace(&mut self.state, State::Over) else {
+            return Some(Broken::Asking(error));
+        };
+        let (io, kept_back) = asking.into_parts().io.into_inner().into_parts();
+        match Ended::by_hyper(&error, watch) {
+            Ended::Refused(why, refused) if kept_back => {
+                let error = if why == Why::HeadTooLarge {
+                    ApiError::head_too_large(MAX_HEAD)
+                } else {
+                    ApiError::malformed(&refused.reason)
+                };
+                self.refuse(io, why, refused, &error);
+                None
+            }
+            Ended::Refused(..) | Ended::Dropped(_) | Ended::ByProtocol => {
+                Some(Broken::Asking(error))
+            }
+        }
+    }
+
+    fn refuse(&mut self, io: Ahead<I>, why: Why, refused: Box<Refused>, error: &ApiError) {
+        let Service { app, watch, .. } = &self.service;
+        let refusing = Refusing::new(io, app, watch, why, refused, error);
+        self.state = State::Refusing(Box::new(refusing));
+    }
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Future for Http1<I> {
-    type Output = Result<(), Box<dyn Error + Send + Sync>>;
+    type Output = Result<(), Broken>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
@@ -92,7 +148,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Future for Http1<I> {
             match &mut this.state {
                 State::Asking(asking) => {
                     if let Poll::Ready(ended) = Pin::new(asking.as_mut()).poll(cx) {
-                        return Poll::Ready(ended.map_err(Into::into));
+                        let Err(error) = ended else { return Poll::Ready(Ok(())) };
+                        match this.end(error) {
+                            Some(broken) => return Poll::Ready(Err(broken)),
+                            None => continue,
+                        }
                     }
                     // hyper takes what it has not written along with it: earlier answers.
                     if !this.flushed.is_so() {
@@ -102,11 +162,16 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Future for Http1<I> {
                     this.send(*answer);
                 }
                 State::Sending(sending) => {
-                    if ready!(sending.poll_sent(cx))? {
+                    if ready!(sending.poll_sent(cx)).map_err(Broken::Sending)? {
                         this.state = State::Over;
                     } else {
                         this.ask();
                     }
+                }
+                State::Refusing(refusing) => {
+                    let (why, refused) = ready!(refusing.poll_told(cx));
+                    this.state = State::Over;
+                    return Poll::Ready(Err(Broken::Refused(why, refused)));
                 }
                 State::Over => return Poll::Ready(Ok(())),
             }
@@ -115,15 +180,29 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Future for Http1<I> {
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Conversation for Http1<I> {
-    type Error = Box<dyn Error + Send + Sync>;
+    type Error = Broken;
 
-    fn why(error: &Self::Error) -> Option<Why> {
-        match error.downcast_ref::<io::Error>()?.kind() {
-            io::ErrorKind::UnexpectedEof => Some(Why::HungUp),
-            // Of the kernel (TCP_USER_TIMEOUT): nothing that was sent was acknowledged.
-            io::ErrorKind::TimedOut => Some(Why::Stalled),
-            _ => None,
+    fn ended(broken: Broken, watch: &Watch) -> Ended {
+        match broken {
+            Broken::Asking(error) => Ended::by_hyper(&error, watch),
+            Broken::Sending(error) => Ended::by_socket(&error, watch),
+            Broken::Refused(why, refused) => Ended::Refused(why, refused),
         }
+    }
+
+    fn gives_up_head(self: Pin<&mut Self>) -> bool {
+        let this = self.get_mut();
+        let asking = match std::mem::replace(&mut this.state, State::Over) {
+            State::Asking(asking) => asking,
+            other @ (State::Sending(_) | State::Refusing(_) | State::Over) => {
+                this.state = other;
+                return false;
+            }
+        };
+        let (io, _) = asking.into_parts().io.into_inner().into_parts();
+        let error = ApiError::slow_head(this.service.watch.head_limit());
+        this.refuse(io, Why::SlowHead, Box::default(), &error);
+        true
     }
 
     fn wind_down(self: Pin<&mut Self>) {
@@ -132,7 +211,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Conversation for Http1<I> {
         match &mut this.state {
             State::Asking(asking) => Pin::new(asking.as_mut()).graceful_shutdown(),
             State::Sending(sending) => sending.close_at_end(),
-            State::Over => {}
+            State::Refusing(_) | State::Over => {}
         }
     }
 }

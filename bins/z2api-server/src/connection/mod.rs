@@ -8,16 +8,22 @@ mod ahead;
 mod conversation;
 mod descriptors;
 mod door;
+mod ended;
 mod exchange;
 mod gate;
+mod head;
 mod http1;
 mod linger;
 mod proper;
+mod refusals;
+mod refusing;
 mod sending;
 mod shared;
 mod sides;
+mod sparing;
 mod talk;
 mod turn_away;
+mod unasked;
 mod watch;
 mod wire;
 
@@ -31,9 +37,10 @@ use tokio::sync::watch::Receiver;
 
 use crate::app::App;
 use crate::memory::Rung;
+use ended::Ended;
 use linger::linger;
-use talk::{Ended, Talk};
-use turn_away::{REQUEST_TIMEOUT, tell};
+use refusals::{Refused, note};
+use talk::Talk;
 use watch::Watch;
 
 pub(crate) use descriptors::Descriptors;
@@ -41,6 +48,7 @@ pub(crate) use door::Door;
 pub(crate) use exchange::{Entrance, Peer};
 pub(crate) use gate::{Caps, Gate, OPERATORS, Place, RESERVE, Standing};
 pub(crate) use proper::check as check_request;
+pub(crate) use refusals::Refusals;
 pub(crate) use turn_away::turn_away;
 pub(crate) use watch::{LAST_WORDS, Why};
 
@@ -76,7 +84,6 @@ pub(crate) async fn serve(
     set_up(&stream, peers.stall);
     let peer = Peer { address, entrance, standing: place.standing };
     let talk = Talk { stream: &stream, watch: &watch, app: &app, peer, draining: &draining };
-    let secure = peers.tls.is_some();
     let ended = match peers.tls {
         // Boxed: a plain connection need not be as large as a secure one.
         Some(tls) => Box::pin(talk.in_tls(tls.config)).await,
@@ -85,11 +92,12 @@ pub(crate) async fn serve(
     let gently = match ended {
         Ended::ByProtocol => true,
         Ended::Dropped(why) => {
-            app.counters.metrics().connection_dropped(why.as_str());
-            if why == Why::SlowHead && !secure {
-                tell(&stream, REQUEST_TIMEOUT);
-            }
+            note(&app, address, why, &Refused::default());
             matches!(why, Why::SlowHead | Why::Idle | Why::Old)
+        }
+        Ended::Refused(why, refused) => {
+            note(&app, address, why, &refused);
+            true
         }
     };
     if gently {

@@ -8,17 +8,17 @@ use std::io::{self, IoSlice};
 use std::iter;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, DATE, HeaderValue, TRANSFER_ENCODING};
+use http::Response;
+use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use http::response::Parts;
-use http::{HeaderMap, Response};
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::ahead::Ahead;
 use super::exchange::Tracked;
+use super::head::written;
 use crate::body::{Frames, NoRest};
 
 /// What ends a chunk, and one that is the last.
@@ -55,7 +55,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Sending<I> {
     pub(crate) fn new(io: Ahead<I>, answer: Response<Tracked>, is_heard: bool) -> Self {
         let (head, body) = answer.into_parts();
         let closes = head.headers.get(CONNECTION).is_some_and(|value| value == "close");
-        let (head, chunks) = (written(head), Vec::new());
+        let Parts { status, mut headers, .. } = head;
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        let (head, chunks) = (written(status, headers), Vec::new());
         Self { io, body: Some(body), broken: None, head, chunks, written: 0, closes, is_heard }
     }
 
@@ -240,27 +242,6 @@ impl Size {
 
     fn as_bytes(&self) -> &[u8] {
         &self.text[self.from..]
-    }
-}
-
-/// The head in bytes.
-fn written(Parts { status, mut headers, .. }: Parts) -> Vec<u8> {
-    headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    let now = httpdate::fmt_http_date(SystemTime::now());
-    headers.entry(DATE).or_insert(HeaderValue::try_from(now).expect("a date is a header's value"));
-    let reason = status.canonical_reason().unwrap_or_default();
-    let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).into_bytes();
-    push_lines(&mut head, &headers);
-    head.extend_from_slice(b"\r\n");
-    head
-}
-
-fn push_lines(head: &mut Vec<u8>, headers: &HeaderMap) {
-    for (name, value) in headers {
-        head.extend_from_slice(name.as_ref());
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(value.as_bytes());
-        head.extend_from_slice(b"\r\n");
     }
 }
 

@@ -4,6 +4,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch::Receiver;
 use tokio::task::coop::unconstrained;
 
+use super::ended::gone;
 use super::watch::{Watch, Why};
 use crate::memory::Rung;
 
@@ -28,7 +29,7 @@ pub(crate) async fn side(
 ) -> Side {
     let first = async {
         tokio::select! {
-            () = hang_up(stream) => Side::Drop(Why::HungUp),
+            why = hang_up(stream, watch) => Side::Drop(why),
             why = watch.expired() => Side::Drop(why),
             () = wait_for(draining, |draining| *draining) => Side::Drain,
             () = wait_for(rungs, |rung| *rung >= Rung::Tight) => Side::Tight,
@@ -38,22 +39,27 @@ pub(crate) async fn side(
     unconstrained(first).await
 }
 
-/// Resolves when the peer has closed its side, whatever it has sent before and nobody has read:
+/// Resolves when the peer has closed its side or the kernel has given it up, whatever it has sent before and nobody has read:
 /// hyper notices only once it has read all of that.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-async fn hang_up(stream: &TcpStream) {
+async fn hang_up(stream: &TcpStream, watch: &Watch) -> Why {
     loop {
         // Of all interests only this one is not met by bytes to read, but by the end of them.
         match stream.ready(tokio::io::Interest::PRIORITY).await {
             Ok(ready) if !ready.is_read_closed() => tokio::task::yield_now().await,
-            Ok(_) | Err(_) => return,
+            Ok(_) | Err(_) => {
+                // Whoever reads or writes can have been told before.
+                let error = stream.take_error().ok().flatten();
+                let how = error.map_or(Why::HungUp, |error| gone(error.kind(), watch));
+                return watch.breaks(how);
+            }
         }
     }
 }
 
 /// Elsewhere it is noticed once hyper has read what came before it.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-async fn hang_up(_: &TcpStream) {
+async fn hang_up(_: &TcpStream, _: &Watch) -> Why {
     std::future::pending().await
 }
 

@@ -15,16 +15,21 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch::Receiver;
 use tokio_rustls::TlsAcceptor;
+use z2api_observability::RequestId;
 
 use super::ahead::Ahead;
 use super::conversation::Conversation;
+use super::ended::Ended;
 use super::exchange::{Peer, exchange};
 use super::http1::{Http1, MAX_HEAD, Service};
 use super::linger::has_unread;
+use super::refusals::Refused;
 use super::sides::{Side, side};
+use super::turn_away::{last_words, tell};
 use super::watch::{Watch, Why};
 use super::wire::Wire;
 use crate::app::App;
+use crate::error::ApiError;
 use crate::memory::Rung;
 
 /// How many requests one HTTP/2 connection may have at once.
@@ -33,15 +38,6 @@ const MAX_STREAMS: u32 = 100;
 const MAX_RESETS: usize = 20;
 /// How often a peer that speaks HTTP/2 is asked whether it is there, and how long it may think.
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
-
-/// How a conversation ended.
-#[derive(Debug)]
-pub(crate) enum Ended {
-    /// By the protocol's rules, or by breaking them.
-    ByProtocol,
-    /// From beside.
-    Dropped(Why),
-}
 
 /// All that a conversation needs.
 #[derive(Clone, Copy)]
@@ -60,8 +56,8 @@ impl<'a> Talk<'a> {
         if http2 {
             let is_http2 = match self.first(wire.begins_http2()).await {
                 Ok(Ok(is_http2)) => is_http2,
-                Ok(Err(_)) => return Ended::ByProtocol,
-                Err(ended) => return ended,
+                Ok(Err(error)) => return Ended::by_socket(&error, self.watch),
+                Err(ended) => return self.told(ended),
             };
             if is_http2 {
                 return Box::pin(self.in_http2(wire)).await;
@@ -75,10 +71,7 @@ impl<'a> Talk<'a> {
         let handshake = TlsAcceptor::from(config).accept(self.wire());
         let secured = match self.first(handshake).await {
             Ok(Ok(secured)) => secured,
-            Ok(Err(error)) => {
-                tracing::debug!(r#type = "connection", error = %error, "no TLS was agreed on");
-                return Ended::ByProtocol;
-            }
+            Ok(Err(error)) => return Ended::by_handshake(&error, self.watch),
             Err(ended) => return ended,
         };
         if secured.get_ref().1.alpn_protocol() == Some(b"h2") {
@@ -119,8 +112,9 @@ impl<'a> Talk<'a> {
     /// Runs until the end, and tells it to what is still open then.
     async fn drive<C: Conversation>(self, conversation: Pin<&mut C>) -> Ended {
         let ended = self.run(conversation).await;
-        if let Ended::Dropped(why) = ended {
-            self.watch.drops(why);
+        match &ended {
+            Ended::ByProtocol => {}
+            Ended::Dropped(why) | Ended::Refused(why, _) => self.watch.drops(*why),
         }
         self.watch.nothing_leaves();
         ended
@@ -139,9 +133,11 @@ impl<'a> Talk<'a> {
             let happened = tokio::select! {
                 biased;
                 outcome = &mut conversation => {
-                    let Err(error) = outcome else { return Ended::ByProtocol };
-                    tracing::debug!(r#type = "connection", error = %error, "ended early");
-                    return C::why(&error).map_or(Ended::ByProtocol, Ended::Dropped);
+                    let Err(error) = outcome else {
+                        return Ended::ByProtocol.told_by_socket(self.watch);
+                    };
+                    tracing::debug!(r#type = "conversation", error = %error, "ended early");
+                    return C::ended(error, self.watch).told_by_socket(self.watch);
                 }
                 Some(happened) = beside.next() => happened,
             };
@@ -150,6 +146,7 @@ impl<'a> Talk<'a> {
                     self.watch.retire();
                     conversation.as_mut().wind_down();
                 }
+                Side::Drop(Why::SlowHead) if conversation.as_mut().gives_up_head() => {}
                 Side::Drop(why) => return Ended::Dropped(why),
                 Side::Drain | Side::Tight => {
                     if happened == Side::Drain {
@@ -180,6 +177,15 @@ impl<'a> Talk<'a> {
                 Side::Drain | Side::Tight => return Err(Ended::ByProtocol),
             }
         }
+    }
+
+    /// Answers what ended before its protocol was known, in the plainest one.
+    fn told(self, ended: Ended) -> Ended {
+        let Ended::Dropped(Why::SlowHead) = ended else { return ended };
+        let (id, took) = (RequestId::random(), self.watch.head_took());
+        let error = ApiError::slow_head(self.watch.head_limit());
+        tell(self.stream, &last_words(self.app, &error, &id, took));
+        Ended::Refused(Why::SlowHead, Box::new(Refused { reason: String::new(), id: Some(id) }))
     }
 
     /// Tells of a shortage of memory. None if there is one already: whoever is let in then gets an

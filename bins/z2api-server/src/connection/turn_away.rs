@@ -1,46 +1,51 @@
-//! Answers that need no conversation: they are written as far as the socket takes them, at once.
+//! Answers that need no conversation: errors that close their connection, written by ourselves.
 
 use std::mem::MaybeUninit;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
+use std::time::{Duration, Instant};
 
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
 use socket2::SockRef;
 use tokio::net::TcpStream;
+use z2api_observability::{RequestId, Tries};
 
-/// For a head that did not come in time.
-pub(crate) const REQUEST_TIMEOUT: &str = "HTTP/1.1 408 Request Timeout\r\n\
-     content-length: 0\r\nconnection: close\r\n\r\n";
+use super::head::written;
+use super::refusals::{Refused, note};
+use super::watch::Why;
+use crate::app::App;
+use crate::error::ApiError;
+use crate::service::sign;
 
-const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\n\
-     content-type: application/json\r\nretry-after: 5\r\ncontent-length: 126\r\n\
-     access-control-allow-origin: *\r\nconnection: close\r\n\r\n\
-     {\"error\":{\"message\":\"The gateway has too many connections.\",\
-     \"type\":\"server_error\",\"param\":null,\"code\":\"too_many_connections\"}}";
+/// The whole answer. What it answers took so long to come.
+pub(crate) fn last_words(app: &App, error: &ApiError, id: &RequestId, took: Duration) -> Vec<u8> {
+    let body = error.body();
+    let (mut parts, _) = error.response(Vec::new()).into_parts();
+    let now = Instant::now();
+    let timing = Tries::default().server_timing(now.checked_sub(took).unwrap_or(now));
+    sign(&app.live(), None, id, &timing, &mut parts.headers);
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    let mut answer = written(parts.status, parts.headers);
+    answer.extend_from_slice(&body);
+    answer
+}
 
 /// Writes what the socket takes of it, and waits for nothing.
-pub(crate) fn tell(stream: &TcpStream, answer: &str) {
-    let _ = SockRef::from(stream).send(answer.as_bytes());
+pub(crate) fn tell(stream: &TcpStream, answer: &[u8]) {
+    let _ = SockRef::from(stream).send(answer);
 }
 
 /// Closes a connection that there is no place for, with a 503 where that can be had at once:
 /// whoever speaks TLS would not understand it.
-pub(crate) fn turn_away(stream: &TcpStream, plain: bool) {
+pub(crate) fn turn_away(app: &App, stream: &TcpStream, peer: SocketAddr, why: Why) {
     let socket = SockRef::from(stream);
     // What has come must be read, or closing would reset the connection and destroy the answer.
     let _ = socket.recv(&mut [MaybeUninit::uninit(); 4096]);
-    if plain {
-        tell(stream, TOO_MANY);
+    let mut refused = Refused::default();
+    if app.live().peers.tls.is_none() {
+        let id = refused.id.insert(RequestId::random());
+        tell(stream, &last_words(app, &ApiError::too_many_connections(), id, Duration::ZERO));
     }
+    note(app, peer, why, &refused);
     let _ = socket.shutdown(Shutdown::Write);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_answer_is_as_long_as_it_says() {
-        let (head, body) = TOO_MANY.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{}", body.len());
-        serde_json::from_str::<serde_json::Value>(body).unwrap();
-    }
 }

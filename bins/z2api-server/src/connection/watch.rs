@@ -34,11 +34,13 @@ struct Deadlines {
     answer: u64,
 }
 
-/// Why a connection is dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a connection is dropped or refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Why {
     /// The peer closed its side.
     HungUp,
+    /// The peer does not answer the kernel's questions, or those of HTTP/2, any more.
+    Vanished,
     /// Not one byte came.
     Silent,
     /// A head began and did not end in time.
@@ -51,18 +53,58 @@ pub(crate) enum Why {
     Held,
     /// A connection of many requests has lived long enough: none may be stuck in it unseen.
     Old,
+    /// What came is not what the protocol allows.
+    Malformed,
+    /// A head was larger than one may be.
+    HeadTooLarge,
+    /// The two sides did not agree on TLS.
+    NoTls,
+    /// There were too many connections.
+    TooMany,
+    /// There were too many of the operator's.
+    TooManyOperators,
+    /// The process had no descriptor left for it.
+    OutOfFiles,
 }
 
 impl Why {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::HungUp => "hung_up",
+            Self::Vanished => "vanished",
             Self::Silent => "silent",
             Self::SlowHead => "slow_head",
             Self::Idle => "idle",
             Self::Stalled => "stalled",
             Self::Held => "held_too_long",
             Self::Old => "old",
+            Self::Malformed => "malformed",
+            Self::HeadTooLarge => "head_too_large",
+            Self::NoTls => "no_tls",
+            Self::TooMany => "too_many",
+            Self::TooManyOperators => "too_many_operators",
+            Self::OutOfFiles => "out_of_files",
+        }
+    }
+
+    /// Whether it has a line in the log: whoever wanted to ask something got no answer from the
+    /// service, and so has no record.
+    pub(crate) fn is_told(self) -> bool {
+        match self {
+            Self::SlowHead
+            | Self::Malformed
+            | Self::HeadTooLarge
+            | Self::NoTls
+            | Self::TooMany
+            | Self::TooManyOperators
+            | Self::OutOfFiles => true,
+            Self::HungUp
+            | Self::Vanished
+            | Self::Silent
+            | Self::Idle
+            | Self::Stalled
+            | Self::Held
+            | Self::Old => false,
         }
     }
 }
@@ -100,6 +142,8 @@ pub(crate) struct Watch {
     patience: AtomicU64,
     /// Their answers.
     shared: Mutex<Vec<Weak<Shared>>>,
+    /// How the peer is gone, by the first word of the socket: it says it once.
+    gone: OnceLock<Why>,
     /// Answers that are all there, but have not left; and whether there are any.
     leaving: Mutex<Vec<Body>>,
     any_leaving: AtomicBool,
@@ -130,6 +174,7 @@ impl Watch {
             open: AtomicUsize::new(0),
             multiplexed: AtomicBool::new(false),
             shared: Mutex::default(),
+            gone: OnceLock::new(),
             leaving: Mutex::default(),
             any_leaving: AtomicBool::new(false),
             dropped: OnceLock::new(),
@@ -167,6 +212,17 @@ impl Watch {
     /// The connection is about to be dropped, with what is open in it.
     pub(crate) fn drops(&self, why: Why) {
         self.dropped.get_or_init(|| why);
+    }
+
+    /// The socket says that the peer is gone. How it is counts from the first time on: later the
+    /// socket is merely closed.
+    pub(crate) fn breaks(&self, how: Why) -> Why {
+        *self.gone.get_or_init(|| how)
+    }
+
+    /// How the peer is gone, if the socket has said so.
+    pub(crate) fn gone(&self) -> Option<Why> {
+        self.gone.get().copied()
     }
 
     /// Why it is dropped, if it is.
@@ -265,6 +321,38 @@ impl Watch {
     /// Whether it is between two requests, as far as bytes have been read.
     pub(crate) fn is_idle(&self) -> bool {
         self.phase() == Phase::Idle
+    }
+
+    /// Whether an answer is on its way to the peer, or a part of it may be. Of many, that is not
+    /// known.
+    pub(crate) fn has_answer(&self) -> bool {
+        matches!(self.phase(), Phase::Answering | Phase::Leaving)
+    }
+
+    /// Whether a request has been understood and its answer has not left.
+    pub(crate) fn is_asked(&self) -> bool {
+        matches!(self.phase(), Phase::Busy | Phase::Answering | Phase::Leaving)
+    }
+
+    /// How long the head that is on its way has taken so far.
+    pub(crate) fn head_took(&self) -> Duration {
+        match self.phase() {
+            Phase::Fresh | Phase::Head => {
+                let since = self.phase.load(Relaxed) >> 8;
+                Duration::from_millis(self.now().saturating_sub(since))
+            }
+            Phase::Busy | Phase::Answering | Phase::Leaving | Phase::Idle => Duration::ZERO,
+        }
+    }
+
+    /// How long a head may take.
+    pub(crate) fn head_limit(&self) -> Duration {
+        Duration::from_millis(self.deadlines.head)
+    }
+
+    /// A request that was not understood is answered.
+    pub(crate) fn refuses(&self) {
+        self.enter(Phase::Leaving);
     }
 
     /// Resolves when a deadline has passed.

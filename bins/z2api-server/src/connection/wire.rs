@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::ended::gone;
 use super::watch::Watch;
 
 /// One side of a socket that others hold too: its hang-up is watched beside it, and its end is
@@ -39,9 +40,14 @@ impl<'a> Wire<'a> {
                     return Poll::Ready(Ok(bytes));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) => return Poll::Ready(Err(self.broken(error))),
             }
         }
+    }
+
+    fn broken(&self, error: io::Error) -> io::Error {
+        self.watch.breaks(gone(error.kind(), &self.watch));
+        error
     }
 }
 
@@ -61,7 +67,7 @@ impl AsyncRead for Wire<'_> {
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) => return Poll::Ready(Err(self.broken(error))),
             }
         }
     }

@@ -212,8 +212,8 @@ impl Metrics {
         let help = "Client connections beyond which no more are served";
         all.register("connections_limit", help, self.connections_limit.clone());
         all.register("tasks", "Tasks of the gateway, one for a connection", self.tasks.clone());
-        let help = "Client connections that did not end by the protocol's rules, by what ended them: \
-                    the gateway, or the client's hang-up";
+        let help = "Client connections that were refused or did not end by the protocol's rules, by \
+                    what ended them";
         for kind in NO_PLACE {
             let _begins_at_0 = self.dropped.get_or_create(&KindLabel { kind });
         }

@@ -7,6 +7,8 @@ use crate::metrics::Owner;
 pub enum Lost {
     /// It went away.
     HungUp,
+    /// It does not answer any more, not even that it is there.
+    Vanished,
     /// It was let go of, for it did not take its answer.
     Stalled,
 }
@@ -16,6 +18,7 @@ impl Lost {
     pub fn kind(self) -> &'static str {
         match self {
             Self::HungUp => "client_hung_up",
+            Self::Vanished => "client_vanished",
             Self::Stalled => "client_stalled",
         }
     }
@@ -24,6 +27,7 @@ impl Lost {
     pub fn text(self) -> &'static str {
         match self {
             Self::HungUp => "the client hung up",
+            Self::Vanished => "the client vanished",
             Self::Stalled => "the client did not take its answer",
         }
     }

@@ -89,13 +89,15 @@ fn a_client_that_hangs_up_is_a_499_and_no_error() {
 
 #[test]
 fn a_client_that_is_let_go_of_is_told_from_one_that_goes() {
-    let (lines, _) = lines(|mut record| {
-        record.counted();
-        record.status(200);
-        record.lost(Lost::Stalled);
-    });
-    assert_eq!((&lines[1]["status_code"], &lines[1]["level"]), (&499.into(), &"INFO".into()));
-    assert_eq!(lines[1]["error_kind"], "client_stalled");
+    for (lost, kind) in [(Lost::Stalled, "client_stalled"), (Lost::Vanished, "client_vanished")] {
+        let (lines, _) = lines(|mut record| {
+            record.counted();
+            record.status(200);
+            record.lost(lost);
+        });
+        assert_eq!((&lines[1]["status_code"], &lines[1]["level"]), (&499.into(), &"INFO".into()));
+        assert_eq!(lines[1]["error_kind"], kind);
+    }
 }
 
 #[test]
