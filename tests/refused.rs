@@ -282,3 +282,22 @@ async fn within_tls_a_bad_request_gets_the_same_answer() {
         is_ours(&answers(&got)[0], status, code);
     }
 }
+
+/// A socket for both families shows them within IPv6.
+#[tokio::test]
+async fn an_address_of_ipv4_is_one_on_a_socket_for_both_families() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("skipped: this machine has no IPv6");
+        return;
+    }
+    let gateway = gateway(&[("HOST", "::"), ("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let v4 = SocketAddr::from(([127, 0, 0, 1], gateway.address.port()));
+    let mut peer = Raw::connect(v4).await;
+    let address = peer.socket.local_addr().unwrap();
+    peer.send("GET /health HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 1.2.3.4\r\n\r\n").await;
+    peer.until("uptime_seconds").await;
+    let line = gateway.lines("response", 1).await.remove(0);
+    assert_eq!(line["client_ip"], "1.2.3.4", "the proxy is trusted");
+    peer.send("no request\r\n\r\n").await;
+    assert_eq!(told(&gateway, address).await["peer"], format!("127.0.0.1:{}", address.port()));
+}

@@ -219,7 +219,6 @@ impl App {
     /// A place for a connection, if there is one. What runs on this machine, or is known to stand
     /// for many clients, is not held to the limit of an address.
     pub(crate) fn place_for(&self, address: IpAddr) -> Option<Place> {
-        let address = address.to_canonical();
         let exempt = address.is_loopback() || self.live().trusts(&address);
         let closed = self.memory.rung() >= Rung::Closed;
         self.gate.enter(address, self.caps(), exempt, closed)

@@ -42,7 +42,7 @@ impl Door {
             match self.listener.accept().await {
                 Ok((stream, address)) => {
                     self.pause = PAUSE.0;
-                    return (stream, address);
+                    return (stream, plain(address));
                 }
                 // Gone before it was taken.
                 Err(error) if is_of_the_peer(&error) => {}
@@ -88,7 +88,12 @@ fn take(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let (socket, address) = SockRef::from(listener).accept()?;
     socket.set_nonblocking(true)?;
     let address = address.as_socket().ok_or(io::ErrorKind::Unsupported)?;
-    Ok((TcpStream::from_std(socket.into())?, address))
+    Ok((TcpStream::from_std(socket.into())?, plain(address)))
+}
+
+/// A socket for both families shows IPv4 addresses within IPv6. From here on they are what they are.
+fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 fn reserve() -> Option<File> {

@@ -126,7 +126,7 @@ impl Drop for Place {
 
 /// Whoever has one IPv6 address has the /64 around it.
 fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
+    match address {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
