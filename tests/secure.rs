@@ -183,7 +183,7 @@ async fn who_hangs_up_before_the_last_byte_has_hung_up() {
         json!({"type": "chat:completion", "data": {"delta_content": text, "phase": "answer"}});
     let plan = Script::events([piece.to_string().as_str(), END]);
     for stream in [true, false] {
-        let certificate = Certificate::new();
+        let certificate = Certificate::make();
         let gateway = certificate.gateway(plan.clone(), &[]).await;
         let mut client = certificate.connect(gateway.address, &["http/1.1"]).await.unwrap();
         client.write_all(chat_request(stream, "").as_bytes()).await.unwrap();
