@@ -128,7 +128,7 @@ impl<'a> Refusal<'a> {
             self.fault.message.clear();
             self.body.clear();
         }
-        if let Some(token) = self.token.map(Token::text).filter(|token| !token.is_empty()) {
+        for token in self.token.iter().flat_map(|token| token.hidden()) {
             self.fault.message = self.fault.message.replace(token, "****");
             self.body = self.body.replace(token, "****");
             self.fault.code = self.fault.code.take().filter(|code| !code.contains(token));

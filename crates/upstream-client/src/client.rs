@@ -1,5 +1,6 @@
 //! The client: attempts under one deadline, until the first event and never after.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::http::Http;
 use crate::observer::{Observer, Waiting, Watched};
 use crate::pool::{Again, Pool, Source, TokenStatus};
 use crate::retry::RetryPolicy;
+use crate::secret::Secret;
 use crate::settings::{Settings, SettingsError};
 use crate::token::Token;
 use crate::transport::Transport;
@@ -89,8 +91,12 @@ impl Client {
         let endpoint = Endpoint::new(&settings)?;
         let headers = headers::common(&endpoint, &settings)?;
         let transport: Arc<dyn Transport> = Arc::new(transport);
+        let mut all: Vec<Secret> = settings.all_tokens().cloned().collect();
+        all.sort_by_key(|secret| Reverse(secret.expose().len()));
+        let all = Arc::from(all);
         let given = settings.all_tokens().filter_map(|secret| Token::given(secret.expose()));
-        let mut sources: Vec<Source> = given.map(Source::Given).collect();
+        let mut sources: Vec<Source> =
+            given.map(|token| Source::Given(token.beside(&all))).collect();
         if sources.is_empty() {
             let (transport, url) = (Arc::clone(&transport), endpoint.guest.clone());
             sources.push(Source::Guests(Guests::new(

@@ -1,6 +1,10 @@
 //! A token as it is sent: the `Authorization` header, and which guest it belongs to.
 
+use std::sync::Arc;
+
 use ::http::HeaderValue;
+
+use crate::secret::Secret;
 
 /// `Authorization: Bearer …`. Cheap to clone; its `Debug` hides it.
 #[derive(Debug, Clone)]
@@ -8,6 +12,9 @@ pub(crate) struct Token {
     header: HeaderValue,
     /// Which guest token this is, counted from 1. None for the one in the settings.
     generation: Option<u64>,
+    /// All tokens of the settings, which the upstream may know too. The longest first: one may begin
+    /// with another.
+    beside: Arc<[Secret]>,
 }
 
 const SCHEME: &str = "Bearer ";
@@ -16,6 +23,11 @@ impl Token {
     /// The token of the settings. None if it cannot stand in a header.
     pub(crate) fn given(text: &str) -> Option<Self> {
         Self::new(text, None)
+    }
+
+    /// The token among all of the settings.
+    pub(crate) fn beside(self, all: &Arc<[Secret]>) -> Self {
+        Self { beside: Arc::clone(all), ..self }
     }
 
     /// A guest's token. None if it cannot stand in a header.
@@ -29,7 +41,7 @@ impl Token {
         }
         let mut header = HeaderValue::from_str(&format!("{SCHEME}{text}")).ok()?;
         header.set_sensitive(true);
-        Some(Self { header, generation })
+        Some(Self { header, generation, beside: Arc::default() })
     }
 
     pub(crate) fn header(&self) -> HeaderValue {
@@ -40,7 +52,13 @@ impl Token {
         self.generation
     }
 
-    /// The token without the scheme, to find it where the upstream repeats it.
+    /// What must not be shown where the upstream repeats it: this token, and those beside it.
+    pub(crate) fn hidden(&self) -> impl Iterator<Item = &str> {
+        let beside = self.beside.iter().map(Secret::expose);
+        beside.chain(std::iter::once(self.text())).filter(|text| !text.trim().is_empty())
+    }
+
+    /// The token without the scheme.
     pub(crate) fn text(&self) -> &str {
         self.header.to_str().map_or("", |header| &header[SCHEME.len()..])
     }

@@ -118,3 +118,18 @@ async fn an_answer_is_in_flight_until_it_is_over_or_dropped() {
     while started.events.next().await.is_some() {}
     assert_eq!(in_flight(&client), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_token_of_the_settings_shows_where_the_upstream_repeats_it() {
+    let words =
+        r#"{"error":{"code":"1210","message":"not as first-secret or first-secret-and-more"}}"#;
+    let fake = Fake::new(move |_, _| Reply::status(400, words));
+    let client = fake.client(|settings| {
+        settings.token = Some(Secret::new("first-secret"));
+        settings.tokens = vec![Secret::new("first-secret-and-more")];
+    });
+    let error = ask(&client).await.unwrap_err().error;
+    assert_eq!(error.fault().unwrap().message, "not as **** or ****");
+    assert!(error.body().contains("**** or ****"), "{}", error.body());
+    assert!(!format!("{client:?} {error:?}").contains("secret"));
+}
