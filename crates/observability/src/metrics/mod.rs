@@ -28,7 +28,7 @@ use crate::waits::Queue;
 /// alert about the gateway's own failures looks at.
 const OUR_FAULTS: [&str; 3] = ["panic", "internal_error", "max_connection_time"];
 /// Why a connection is closed as soon as it is made.
-const NO_PLACE: [&str; 2] = ["too_many", "too_many_operators"];
+const NO_PLACE: [&str; 3] = ["too_many", "too_many_operators", "out_of_files"];
 
 /// All metrics of the gateway.
 #[derive(Debug)]
