@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tracing::Level;
 
 use crate::admin;
 use crate::app::App;
@@ -198,7 +199,7 @@ async fn tell_status(app: Arc<App>) {
         sleep(STATUS_EVERY).await;
         let live = app.live();
         if live.metrics && live.log.requests {
-            app.log.line(&Status::of(&app, &live).line());
+            app.log.line(Level::INFO, &Status::of(&app, &live).line());
         }
     }
 }

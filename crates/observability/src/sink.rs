@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde::Serialize;
+use tracing::Level;
 
 use crate::line::now;
 use crate::pretty::{LogFormat, pretty};
@@ -23,8 +24,20 @@ const GATHER: Duration = Duration::from_millis(5);
 /// How long the end of the process waits for its last lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
+/// How much of what may be held lines of this level and those below it may take, in eighths: the
+/// lines that tell of trouble still find room where many others are.
+fn share(level: Level) -> usize {
+    match level {
+        Level::ERROR => 8,
+        Level::WARN => 7,
+        Level::INFO => 6,
+        _ => 4,
+    }
+}
+
 /// Takes lines and never waits. Cheap to clone. Over its bound a line is dropped and counted, and
-/// once there is room a line of type `log_dropped` says how many.
+/// once there is room a line of type `log_dropped` says how many. The last of the room is kept for
+/// warnings, and the very last for errors.
 #[derive(Clone)]
 pub struct LogSink {
     shared: Arc<Shared>,
@@ -132,10 +145,10 @@ impl LogSink {
         (sink, memory, guard)
     }
 
-    /// Queues a line. One value is one line, whatever strings it holds.
-    pub fn line(&self, value: &impl Serialize) {
+    /// Queues a line of this level. One value is one line, whatever strings it holds.
+    pub fn line(&self, level: Level, value: &impl Serialize) {
         let Ok(json) = serde_json::to_string(value) else { return };
-        self.push(harmless(json));
+        self.push(level, harmless(json));
     }
 
     /// How many lines have been dropped.
@@ -143,9 +156,11 @@ impl LogSink {
         self.shared.lock().dropped
     }
 
-    fn push(&self, line: String) {
+    fn push(&self, level: Level, line: String) {
         let mut queue = self.shared.lock();
-        if queue.held.bytes + cost(&line) > MAX_BYTES || queue.held.lines >= MAX_LINES {
+        let share = share(level);
+        let (bytes, lines) = (MAX_BYTES / 8 * share, MAX_LINES / 8 * share);
+        if queue.held.bytes + cost(&line) > bytes || queue.held.lines >= lines {
             queue.dropped += 1;
             queue.untold += 1;
             return;
@@ -329,7 +344,7 @@ mod tests {
             for format in [LogFormat::Json, LogFormat::Pretty] {
                 let memory = MemoryLog::default();
                 let (sink, guard) = LogSink::to(memory.clone(), format);
-                sink.line(&serde_json::json!({ name.as_str(): text }));
+                sink.line(Level::INFO, &serde_json::json!({ name.as_str(): text }));
                 drop(guard);
                 let lines = memory.lines();
                 prop_assert_eq!(lines.len(), 1);
@@ -361,7 +376,7 @@ mod tests {
         let memory = MemoryLog::default();
         let (sink, guard) = LogSink::to(Blocked(blocked, memory.clone()), LogFormat::Json);
         for number in 0..3 * MAX_LINES {
-            sink.line(&number);
+            sink.line(Level::INFO, &number);
         }
         let dropped = sink.dropped();
         assert!(dropped >= (MAX_LINES as u64), "{dropped}");
@@ -379,6 +394,28 @@ mod tests {
             lines.iter().filter(|line| !line.contains("count")).count() as u64 + dropped,
             3 * MAX_LINES as u64
         );
+    }
+
+    #[test]
+    fn a_log_that_is_full_of_others_has_room_for_what_went_wrong() {
+        let (release, blocked) = mpsc::channel();
+        let memory = MemoryLog::default();
+        let (sink, guard) = LogSink::to(Blocked(blocked, memory.clone()), LogFormat::Json);
+        let levels = [Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR];
+        for level in levels {
+            // Each fills what is left for it: none of a lower level finds room after it.
+            (0..2 * MAX_LINES).for_each(|_| sink.line(level, &level.as_str()));
+        }
+        let dropped = sink.dropped();
+        sink.line(Level::ERROR, &"ERROR");
+        assert_eq!(sink.dropped(), dropped + 1, "errors are bounded, too");
+        drop((release, guard));
+        let count = |level: Level| {
+            let quoted = format!("\"{level}\"");
+            memory.lines().iter().filter(|line| **line == quoted).count()
+        };
+        let eighth = MAX_LINES / 8;
+        assert_eq!(levels.map(count), [4 * eighth, 2 * eighth, eighth, eighth]);
     }
 
     /// Says when it is asked to write, and writes when it is told to.
@@ -403,7 +440,7 @@ mod tests {
     fn fill(sink: &LogSink) -> usize {
         let (line, before) = ("x".repeat(32 * 1024), sink.dropped());
         let taken = (0..).take_while(|_| {
-            sink.line(&line);
+            sink.line(Level::INFO, &line);
             sink.dropped() == before
         });
         taken.count() * line.len()
@@ -415,7 +452,7 @@ mod tests {
         let written = MemoryLog::default();
         let stepped = Stepped { asked, go_on, written: written.clone() };
         let (sink, guard) = LogSink::to(stepped, LogFormat::Json);
-        sink.line(&"first");
+        sink.line(Level::INFO, &"first");
         asks.recv().unwrap();
         let mut taken = fill(&sink);
         let taken_at_first = taken;
@@ -436,7 +473,7 @@ mod tests {
     fn what_was_queued_is_written_before_the_end() {
         let (sink, memory, guard) = LogSink::memory();
         for number in 0..1000 {
-            sink.line(&number);
+            sink.line(Level::INFO, &number);
         }
         drop(guard);
         assert_eq!(memory.lines().len(), 1000);
@@ -457,7 +494,7 @@ mod tests {
     #[test]
     fn lines_that_cannot_be_written_count_as_dropped() {
         let (sink, guard) = LogSink::to(Broken, LogFormat::Json);
-        sink.line(&1);
+        sink.line(Level::INFO, &1);
         drop(guard);
         assert_eq!(sink.dropped(), 1);
     }

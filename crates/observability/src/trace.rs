@@ -89,13 +89,16 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
             }
         }
         others.extend(fields.others);
-        self.sink.line(&Line {
-            timestamp: now(),
-            level: event.metadata().level().as_str(),
-            r#type: fields.kind.unwrap_or_else(|| "log".into()),
-            message: fields.message.unwrap_or_default(),
-            others,
-        });
+        self.sink.line(
+            *event.metadata().level(),
+            &Line {
+                timestamp: now(),
+                level: event.metadata().level().as_str(),
+                r#type: fields.kind.unwrap_or_else(|| "log".into()),
+                message: fields.message.unwrap_or_default(),
+                others,
+            },
+        );
     }
 }
 

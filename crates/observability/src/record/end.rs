@@ -93,10 +93,10 @@ impl RequestRecord {
 
     pub(super) fn request_line(&self, asked: &Asked, model: Option<&str>) {
         let Some(log) = &self.log else { return };
-        log.line(&RequestLine {
+        let line = RequestLine {
             request_id: self.id.as_str(),
             timestamp: now(),
-            level: "INFO",
+            level: Level::INFO.as_str(),
             r#type: "request",
             client_ip: self.client_ip.to_string(),
             api_key: self.shown_key(),
@@ -111,15 +111,16 @@ impl RequestRecord {
                     max_tokens: asked.max_tokens,
                 },
             },
-            messages: asked.messages.as_deref(),
-        });
+            messages: asked.and_then(|asked| asked.messages.as_deref()),
+        };
+        log.line(Level::INFO, &line);
     }
 
     fn response_line(&self, end: &End<'_>, noted: &Noted) {
         let Some(log) = &self.log else { return };
         let asked = self.asked.as_ref();
         let said_before = self.answer.as_ref().map(|said| said.reasoning.as_str());
-        log.line(&ResponseLine {
+        let line = ResponseLine {
             request_id: self.id.as_str(),
             trace_id: noted.trace_id(),
             timestamp: now(),
@@ -153,7 +154,8 @@ impl RequestRecord {
             error: end.error,
             content: self.answer.as_ref().map(|said| said.content.as_str()),
             reasoning_content: said_before.filter(|thinking| !thinking.is_empty()),
-        });
+        };
+        log.line(end.level(), &line);
     }
 
     /// Hands a chat request to the tracer, if it is traced.
@@ -216,8 +218,8 @@ struct End<'a> {
 }
 
 impl End<'_> {
-    fn level(&self) -> &'static str {
-        if self.within || self.status >= 500 { "ERROR" } else { "INFO" }
+    fn level(&self) -> Level {
+        if self.within || self.status >= 500 { Level::ERROR } else { Level::INFO }
     }
 
     fn is_error(&self) -> bool {
