@@ -468,6 +468,7 @@ async fn the_status_is_logged_from_time_to_time() {
     tokio::time::sleep(Duration::from_secs(31)).await;
     let line = &gateway.lines("status", 1).await[0];
     assert_eq!((&line["level"], &line["current_connections"]), (&json!("INFO"), &json!(0)));
+    assert!(line.get("models").is_none(), "it does not grow with the table");
 }
 
 #[tokio::test]

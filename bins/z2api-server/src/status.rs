@@ -27,6 +27,8 @@ pub(crate) struct Status {
     /// How many may wait.
     queue_size: usize,
     tokens: Vec<Token>,
+    /// The whole table, which the lines of the log leave out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     models: Vec<OfModel>,
     /// Slots at the moment, where they follow the upstream.
     current_limit: usize,
@@ -137,9 +139,10 @@ impl Status {
         }
     }
 
-    /// As a line of the log.
+    /// As a line of the log, which does not grow with the table of models.
     pub(crate) fn line(self) -> impl Serialize {
-        StatusLine { timestamp: now(), level: "INFO", r#type: "status", status: self }
+        let status = Self { models: Vec::new(), ..self };
+        StatusLine { timestamp: now(), level: "INFO", r#type: "status", status }
     }
 }
 
