@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, error_span};
 use z2api_admission::Admission;
-use z2api_observability::RequestRecord;
+use z2api_observability::{REQUEST_SPAN, RequestRecord};
 use z2api_upstream_client::{Client, Error, Failed, Started};
 use z2api_wire::chat::Chat;
 
@@ -36,8 +36,9 @@ impl Feedback {
         (model, body.checked_ilog2()).hash(&mut class);
         let (admission, class) = (admission.clone(), class.finish());
         let observed = Observed { tries: record.tries() };
-        // Of the highest level, so that no filter takes it away from a line that gets through.
-        let span = error_span!("request", request_id = record.id().as_str());
+        let (request_id, trace_id) = (record.id().as_str(), record.tries().trace_id());
+        let trace_id = trace_id.as_deref();
+        let span = error_span!(target: REQUEST_SPAN, "request", request_id, trace_id);
         Self { admission, class, observed, span }
     }
 

@@ -31,6 +31,6 @@ pub use recent::{Finished, Recent, Totals};
 pub use record::{Asked, Failure, HUNG_UP, Lost, RequestRecord, Said};
 pub use sink::{LogGuard, LogSink, MemoryLog};
 pub use spans::{AnswerName, Headers, ModelCall, TraceSettings, Tracer, UpstreamPlace};
-pub use trace::{LogFilter, check_filter, subscriber};
+pub use trace::{LogFilter, REQUEST_SPAN, check_filter, subscriber};
 pub use tries::{ANSWERED, Came, GIVEN_UP, Tries, Try, Waiting};
 pub use waits::Queue;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::Directive;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 use tracing_subscriber::{EnvFilter, Layer, reload};
@@ -16,6 +17,9 @@ use crate::sink::LogSink;
 
 /// What the targets of the workspace's crates begin with.
 const OURS: &str = "z2api";
+/// The target of spans that name a request. No filter takes it away: a line that gets through
+/// says whose it is.
+pub const REQUEST_SPAN: &str = "z2api_request";
 /// A longer text is cut, in bytes.
 const MAX_TEXT: usize = 1024;
 
@@ -43,7 +47,9 @@ pub fn check_filter(filter: &str) -> Result<(), String> {
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, String> {
-    EnvFilter::builder().parse(filter).map_err(|error| error.to_string())
+    let filter = EnvFilter::builder().parse(filter).map_err(|error| error.to_string())?;
+    let named = format!("{REQUEST_SPAN}=error").parse::<Directive>();
+    Ok(filter.add_directive(named.map_err(|error| error.to_string())?))
 }
 
 /// Changes what a [`subscriber`] lets through.
@@ -176,6 +182,24 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_filter_takes_the_name_of_a_request_away() {
+        for filter in ["z2api_x=warn", "off,z2api_x=warn", "z2api=info", "warn,z2api_request=off"] {
+            let (sink, memory, guard) = LogSink::memory();
+            let (subscriber, _filter) = subscriber(sink, filter).unwrap();
+            tracing::subscriber::with_default(subscriber, || {
+                let span =
+                    tracing::error_span!(target: REQUEST_SPAN, "request", request_id = "one");
+                let _in_it = span.enter();
+                tracing::warn!(target: "z2api_x", "again");
+            });
+            drop(guard);
+            let lines = memory.lines();
+            assert_eq!(lines.len(), 1, "{filter}");
+            assert!(lines[0].contains(r#""request_id":"one""#), "{filter}: {lines:?}");
+        }
+    }
 
     #[test]
     fn an_event_is_a_line_with_its_fields() {

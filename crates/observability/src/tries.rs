@@ -118,6 +118,11 @@ impl Tries {
         tracer.for_upstream(place, span)
     }
 
+    /// The id of the request's trace, if it is recorded in one.
+    pub fn trace_id(&self) -> Option<String> {
+        self.lock().trace_id()
+    }
+
     /// The request waits from now on, until what is answered is dropped.
     pub fn wait(&self, queue: Queue) -> Waiting {
         self.waits(queue);
