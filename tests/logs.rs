@@ -236,3 +236,19 @@ async fn thinking_that_is_shown_apart_is_logged_apart() {
         assert_eq!(said, (&json!("tide"), &json!("hm")));
     }
 }
+
+#[tokio::test]
+async fn a_refusal_names_the_field_at_fault_and_no_word_of_the_clients() {
+    let gateway = Gateway::start(Dialect::ZaiWeb, fine()).await;
+    gateway.post(&json!({"model": "GLM-4.5", "messages": [{"role": "user", "content": 7}]})).await;
+    let key = format!("Bearer {KEY}");
+    let headers = [("authorization", key.as_str())];
+    let deep = format!(r#"{{"a_word_of_the_clients":{}"#, "[".repeat(100));
+    gateway.send("POST", "/v1/chat/completions", &headers, deep.as_bytes()).await.text().await;
+    let out = gateway.lines("response", 2).await;
+    let told = [&out[0]["error_param"], &out[1]["error_param"]];
+    assert_eq!(told, [&json!("messages[0].content"), &json!("?[0]")]);
+    assert!(!gateway.log.lines().join("\n").contains("a_word_of_the_clients"));
+    let into = gateway.lines("request", 2).await;
+    assert_eq!(into[1]["parameters"]["parameters"]["stream"], json!(null), "it is not known");
+}

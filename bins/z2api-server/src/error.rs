@@ -16,6 +16,7 @@ use z2api_wire::json::Unreadable;
 use z2api_wire::openai::error::{ErrorBody, ErrorObject};
 
 use crate::body::{Response, json_bytes};
+use crate::params;
 use crate::shape::Shape;
 
 /// When the upstream names no time to wait.
@@ -324,6 +325,7 @@ impl ApiError {
             kind: self.log_kind,
             owner: self.owner,
             text: self.log_text(),
+            param: self.param.as_deref().map(params::known),
         }
     }
 

@@ -32,6 +32,7 @@ mod memory;
 mod observed;
 mod operator;
 mod panics;
+mod params;
 mod question;
 mod rate;
 mod reloads;

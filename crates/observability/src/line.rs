@@ -42,8 +42,8 @@ pub(crate) struct RequestLine<'a> {
 /// `parameters` of a request line.
 #[derive(Debug, Serialize)]
 pub(crate) struct Parameters {
-    /// How many messages.
-    pub(crate) message_count: usize,
+    /// How many messages; null if the request was never understood.
+    pub(crate) message_count: Option<usize>,
     /// The options.
     pub(crate) parameters: Options,
 }
@@ -51,8 +51,8 @@ pub(crate) struct Parameters {
 /// `parameters.parameters` of a request line.
 #[derive(Debug, Serialize)]
 pub(crate) struct Options {
-    /// Whether a stream is wanted.
-    pub(crate) stream: bool,
+    /// Whether a stream is wanted; null if the request was never understood.
+    pub(crate) stream: Option<bool>,
     /// Null if not given.
     pub(crate) temperature: Option<f64>,
     /// Null if not given.
@@ -147,6 +147,9 @@ pub(crate) struct ResponseLine<'a> {
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<&'a str>,
+    /// Which field of the request is at fault, in the gateway's own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error_param: Option<&'a str>,
     /// The text of the answer, if it is to be logged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) content: Option<&'a str>,

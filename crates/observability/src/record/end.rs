@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tracing::Level;
+
 use super::{Asked, Failure, RequestRecord};
 use crate::line::{Options, Parameters, RequestLine, ResponseLine, now};
 use crate::metrics::{Ended, Owner};
@@ -91,7 +93,7 @@ impl RequestRecord {
         self.key.as_ref()?.name.as_deref()
     }
 
-    pub(super) fn request_line(&self, asked: &Asked, model: Option<&str>) {
+    pub(super) fn request_line(&self, asked: Option<&Asked>) {
         let Some(log) = &self.log else { return };
         let line = RequestLine {
             request_id: self.id.as_str(),
@@ -101,14 +103,14 @@ impl RequestRecord {
             client_ip: self.client_ip.to_string(),
             api_key: self.shown_key(),
             key_name: self.key_name(),
-            model,
+            model: asked.map(|asked| asked.model.as_str()),
             user_agent: &self.user_agent,
             parameters: Parameters {
-                message_count: asked.message_count,
+                message_count: asked.map(|asked| asked.message_count),
                 parameters: Options {
-                    stream: asked.stream,
-                    temperature: asked.temperature,
-                    max_tokens: asked.max_tokens,
+                    stream: asked.map(|asked| asked.stream),
+                    temperature: asked.and_then(|asked| asked.temperature),
+                    max_tokens: asked.and_then(|asked| asked.max_tokens),
                 },
             },
             messages: asked.and_then(|asked| asked.messages.as_deref()),
@@ -124,7 +126,7 @@ impl RequestRecord {
             request_id: self.id.as_str(),
             trace_id: noted.trace_id(),
             timestamp: now(),
-            level: end.level(),
+            level: end.level().as_str(),
             r#type: "response",
             status_code: end.status,
             response_time_ms: millis(end.took),
@@ -152,6 +154,7 @@ impl RequestRecord {
             error_kind: end.kind,
             error_owner: end.kind.map(|_| end.owner),
             error: end.error,
+            error_param: end.param,
             content: self.answer.as_ref().map(|said| said.content.as_str()),
             reasoning_content: said_before.filter(|thinking| !thinking.is_empty()),
         };
@@ -202,7 +205,8 @@ impl RequestRecord {
             None => (Owner::None, None),
         };
         let within = failed.is_some() && self.status.is_some();
-        End { status, error, owner, kind, within, took: self.began.elapsed() }
+        let param = failed.and_then(|failure| failure.param.as_deref());
+        End { status, error, param, owner, kind, within, took: self.began.elapsed() }
     }
 }
 
@@ -210,6 +214,7 @@ impl RequestRecord {
 struct End<'a> {
     status: u16,
     error: Option<&'a str>,
+    param: Option<&'a str>,
     owner: Owner,
     kind: Option<&'static str>,
     /// It failed within its answer.
@@ -238,7 +243,7 @@ impl Drop for RequestRecord {
         }
         if self.asked.is_none() {
             // No chat, or refused before it was understood: it still has its request line.
-            self.request_line(&Asked::default(), None);
+            self.request_line(None);
         }
         if self.counted {
             self.counters.ended(end.took, end.is_error());
@@ -271,7 +276,7 @@ impl Drop for RequestRecord {
 /// Whoever held the record was at fault, and cannot say so any more.
 fn panicked() -> Failure {
     let text = "a panic within the gateway".to_owned();
-    Failure { status: 500, kind: "panic", owner: Owner::Gateway, text }
+    Failure { status: 500, kind: "panic", owner: Owner::Gateway, text, param: None }
 }
 
 fn millis(duration: Duration) -> u64 {

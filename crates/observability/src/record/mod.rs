@@ -152,7 +152,7 @@ impl RequestRecord {
 
     /// The request has been understood. Writes the request line.
     pub fn asked(&mut self, asked: Asked) {
-        self.request_line(&asked, Some(&asked.model));
+        self.request_line(Some(&asked));
         self.asked = Some(asked);
     }
 

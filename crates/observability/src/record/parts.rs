@@ -78,4 +78,6 @@ pub struct Failure {
     pub owner: Owner,
     /// What the log says.
     pub text: String,
+    /// The field at fault, in the gateway's own words.
+    pub param: Option<String>,
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::metrics::Owner;
 
 fn failure(status: u16, kind: &'static str) -> Failure {
-    Failure { status, kind, owner: Owner::Upstream, text: kind.to_owned() }
+    Failure { status, kind, owner: Owner::Upstream, text: kind.to_owned(), param: None }
 }
 
 #[test]
@@ -107,6 +107,9 @@ fn a_refusal_has_both_lines_and_its_status() {
         record.fail(failure(401, "invalid_api_key"));
     });
     assert_eq!((&lines[0]["type"], &lines[0]["model"]), (&"request".into(), &Value::Null));
+    let unknown = serde_json::json!({"message_count": null,
+        "parameters": {"stream": null, "temperature": null, "max_tokens": null}});
+    assert_eq!(lines[0]["parameters"], unknown, "nothing is claimed that is not known");
     assert_eq!((&lines[1]["status_code"], &lines[1]["level"]), (&401.into(), &"INFO".into()));
     assert_eq!(counters.error_count(), 1);
 }
