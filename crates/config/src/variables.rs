@@ -116,7 +116,7 @@ pub const VARIABLES: &[Variable] = &[
     v(
         "MAX_CONNECTION_TIME",
         "600000",
-        "Milliseconds a request may hold its slot; then it ends with an error.",
+        "Milliseconds a request may hold its slot, which it does until its answer has left for the client; then it ends with an error.",
     ),
     v(
         "MEMORY_LIMIT_MB",
