@@ -318,6 +318,34 @@ async fn a_page_that_opens_is_told_the_last_minutes() {
 }
 
 #[tokio::test]
+async fn a_page_that_opens_is_told_of_more_answers_than_there_are_rows() {
+    let gateway = gateway(&[]).await;
+    for known in [70, 140] {
+        for _ in 0..70 {
+            gateway.chat("GLM-4.5", json!({})).await.text().await;
+        }
+        let told = async {
+            loop {
+                let first = snapshot(&mut watch(&gateway, None).await).await;
+                if first["paces"].as_array().is_some_and(|paces| paces.len() == known) {
+                    break first;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let first = tokio::time::timeout(PATIENCE, told).await.expect("all of them");
+        let numbers: Vec<_> = first["paces"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|pace| pace[0].as_u64().unwrap())
+            .collect();
+        assert!(numbers.is_sorted_by(|older, newer| older < newer), "{numbers:?}");
+        assert!(first["paces"][0][2].is_u64(), "{}", first["paces"][0]);
+    }
+}
+
+#[tokio::test]
 async fn the_pieces_of_an_answer_are_counted_while_it_comes() {
     for stream in [true, false] {
         let gateway = Gateway::with(Dialect::OpenAi, fine().stall_after(1), &[]).await;

@@ -93,6 +93,24 @@ test("the language can be switched, and nothing of the other is left", async (t)
   noFaults(faults);
 });
 
+test("on a phone each number of a table says what it is, and nothing is cut off", async (t) => {
+  const { page, faults } = await open(t, browser, gateway, { size: PHONE });
+  await state(page, "Live");
+  await page.waitForSelector("#last td.number");
+  const labels = await page.$$eval("#last tbody tr:last-child td.number", (all) =>
+    all.map((cell) => getComputedStyle(cell, "::before").content.replace(/" " ?|["]/g, "").trim()),
+  );
+  assert.deepEqual(labels, ["Duration", "First token", "Tokens in → out", "Tokens/s"]);
+  for (const table of ["tokens", "models", "last"]) {
+    const [wide, seen] = await page.$eval(`.scroll:has(#${table})`, (part) => [
+      part.scrollWidth,
+      part.clientWidth,
+    ]);
+    assert.ok(wide <= seen, `${table}: ${wide} in ${seen}`);
+  }
+  noFaults(faults);
+});
+
 test("every word is there in both languages", () => {
   for (const [key, both] of Object.entries(words)) {
     assert.equal(both.length, 2, key);

@@ -121,6 +121,8 @@ test("a wrong key is told, counted as the client's error, and the next question 
   assert.match(refused.complaint, /^401: The API key is not valid/);
   assert.match(refused.raw.join(""), /invalid_api_key/);
   await page.waitForSelector("#chart-errors rect.c2", { state: "attached" });
+  assert.match(await page.textContent("#chart-errors figcaption"), /in 5 min [1-9]/);
+  assert.match(await page.textContent("#chart-errors .legend"), /client [1-9].*gateway 0.*upstream 0/);
   await page.check("#failed-only");
   assert.match(await page.textContent("#last tbody tr"), /401.*client · invalid_api_key/);
   assert.equal(await count(page, "#last tbody tr"), 1);
@@ -182,6 +184,31 @@ test("keys stay in the tab, and a new chat forgets the old one", async (t) => {
   );
   await page.reload();
   assert.equal(await page.inputValue("#key"), KEY, "the tab still has it");
+});
+
+test("what is marked in a table stays marked while requests go on", async (t) => {
+  const { page, faults } = await open(t, browser, gateway);
+  await state(page, "Live");
+  const [id] = /req_\w+/.exec((await ask(page, "strip", "Hello")).facts);
+  const rows = () => page.locator("#last td.id").allTextContents();
+  const becomes = (is, id) =>
+    page.waitForFunction(
+      ([is, id]) => (document.querySelector("#last td.id")?.textContent === id) === is,
+      [is, id],
+    );
+  await becomes(true, id);
+  const before = await rows();
+  await page.evaluate(() => getSelection().selectAllChildren(document.querySelector("#last td.id")));
+  const body = JSON.stringify({ model: "GLM-4.5", messages: [] });
+  await fetch(`${gateway.url}/v1/chat/completions`, { method: "POST", body });
+  await becomes(false, id);
+  assert.deepEqual((await rows()).slice(1), before);
+  const marked = await page.evaluate(() => {
+    const second = document.querySelectorAll("#last td.id")[1];
+    return second.contains(getSelection().anchorNode) && String(getSelection()).trim();
+  });
+  assert.equal(marked, id);
+  noFaults(faults);
 });
 
 test("the keyboard reaches the charts and moves through time", async (t) => {

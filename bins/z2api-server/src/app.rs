@@ -13,7 +13,7 @@ use z2api_observability::{Counters, LogFilter, LogSink, Queue, Readings, Tracer}
 use z2api_upstream_client::{BreakerState, Client, SettingsError, TokenState};
 
 use crate::connection::{Caps, Descriptors, Gate, OPERATORS, Place, Refusals};
-use crate::dashboard::{MAX_WATCHERS, Past};
+use crate::dashboard::{MAX_WATCHERS, Paces, Past};
 use crate::live::Live;
 use crate::memory::{Memory, MemorySource, Rung};
 use crate::responses_store::ResponseStore;
@@ -35,6 +35,8 @@ pub struct App {
     pub(crate) responses: Arc<ResponseStore>,
     /// What the live page is told of the time before it was opened.
     pub(crate) past: Past,
+    /// How fast the last answers came, for the same.
+    pub(crate) paces: Paces,
     /// Counts client connections.
     pub(crate) gate: Arc<Gate>,
     /// Counts those that come by the operator's own way in.
@@ -113,6 +115,7 @@ impl App {
             tracer,
             admin_apart,
             past: Past::default(),
+            paces: Paces::default(),
             gate: Arc::default(),
             operators: Arc::default(),
             refusals: Refusals::default(),

@@ -2,6 +2,7 @@
 //! that opens a page shows no key, so something open must ask for it; the files hold no secret.
 
 mod files;
+mod paces;
 mod past;
 mod snapshot;
 mod watcher;
@@ -24,6 +25,7 @@ use crate::shape::Shape;
 use files::File;
 use watcher::Watcher;
 
+pub(crate) use paces::Paces;
 pub(crate) use past::{Past, keep_past};
 
 /// How many may watch at once. More are refused: each costs a little every second.

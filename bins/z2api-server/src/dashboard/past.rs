@@ -89,6 +89,7 @@ pub(crate) async fn keep_past(app: Arc<App>) {
         clock.tick().await;
         if app.live().dashboard {
             app.past.add(Sample { at: Instant::now(), numbers: Numbers::of(&app) });
+            app.paces.take(app.counters.recent());
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use z2api_observability::{Finished, Totals};
 
 use super::files::page;
+use super::paces::Pace;
 use super::past::Numbers;
 use crate::app::App;
 use crate::live::Live;
@@ -29,6 +30,9 @@ pub(super) struct Snapshot {
     /// For who has just come: the last minutes, each moment with its Unix time in milliseconds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     past: Vec<(u64, Numbers)>,
+    /// For the same: how fast the last answers came.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    paces: Vec<Pace>,
     /// The requests that ended since the watcher's last snapshot, as far as they are remembered.
     finished: Vec<Finished>,
 }
@@ -50,6 +54,7 @@ impl Snapshot {
             totals: recent.totals(),
             numbers: Numbers::of(app),
             past: past.into_iter().map(dated).collect(),
+            paces: if seen.is_none() { app.paces.all() } else { Vec::new() },
             finished: recent.since(seen.unwrap_or(0)),
         }
     }

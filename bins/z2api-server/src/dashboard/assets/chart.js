@@ -12,10 +12,10 @@ function svg(tag, attributes = {}, text = null) {
   return made;
 }
 
-/** The next round number: 1, 2 or 5 and noughts. */
+/** The next number whose half is round too. */
 function roundUp(value) {
   const unit = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].find((times) => times * unit >= value * 0.999) * unit;
+  return [1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10].find((times) => times * unit >= value * 0.999) * unit;
 }
 
 export class Chart {
@@ -30,12 +30,13 @@ export class Chart {
     Object.assign(this, { name, series, options, shown: null, cursor: null });
     this.title = element("h3");
     this.value = element("strong", "value");
+    this.of = element("small", "of");
     this.legend = element("ul", "legend");
     this.note = element("p", "note");
     this.svg = svg("svg", { height: HEIGHT, tabindex: 0, role: "img" });
     this.figure = element("figure", "card chart");
     this.figure.id = `chart-${name}`;
-    this.figure.append(element("figcaption", "", this.title, this.value), this.svg, this.legend, this.note);
+    this.figure.append(element("figcaption", "", this.title, element("span", "", this.of, " ", this.value)), this.svg, this.legend, this.note);
     this.#listen();
   }
 
@@ -64,11 +65,13 @@ export class Chart {
   }
 
   /**
-   * @param {{end: number, window: number, value: string, note?: string,
+   * @param {{end: number, window: number, value: string, of?: string, note?: string,
    *   bars?: {step: number, all: {t: number, values: number[]}[]},
    *   lines?: {colour: string, points: {t: number, v: number|null}[], area?: boolean}[],
    *   dots?: {colour: string, points: {t: number, v: number}[]}[],
-   *   at: (t: number) => (number|null)[]}} shown times in seconds; `at` answers each series' value
+   *   at: (t: number) => (number|null)[], now?: (number|null)[]}} shown times in seconds; `of` says
+   *   of which time the value is; `at` answers each series' value, `now` has them while no time is
+   *   pointed at: none where the value says it all
    */
   show(shown) {
     this.shown = shown;
@@ -197,7 +200,7 @@ export class Chart {
 
   /** Title, legend and label. Under a cursor the legend has the values of that time. */
   #words(begin, width) {
-    const { end, window, value, note = "", at } = this.shown;
+    const { end, window, value, of = "", note = "", at, now = [] } = this.shown;
     const title = say(`chart.${this.name}`);
     this.title.textContent = title;
     const inner = width - PAD.left - PAD.right;
@@ -205,25 +208,34 @@ export class Chart {
       this.cursor === null
         ? end
         : Math.min(end, Math.max(begin, begin + ((this.cursor - PAD.left) / inner) * window));
-    const values = at(t);
+    const pointed = this.cursor !== null;
+    const values = pointed ? at(t) : now;
     this.value.textContent = value;
-    this.value.hidden = this.cursor !== null;
+    this.of.textContent = of;
+    this.value.hidden = this.of.hidden = pointed;
     const items = this.series.map(({ name, colour, shape = "square" }, i) => {
-      const known = values[i] === null || values[i] === undefined ? "–" : this.options.format(values[i]);
-      return element(
+      const item = element(
         "li",
         "",
         element("span", `mark ${shape} ${colour}`),
         `${say(`chart.${this.name}.${name}`)} `,
-        element("b", "", known),
       );
+      const known = values[i] ?? null;
+      if (known !== null) item.append(element("b", "", this.options.format(known)));
+      else if (pointed) item.append(element("b", "", "–"));
+      return item;
     });
-    if (this.cursor !== null) items.push(element("li", "time", say("chart.at", { time: clock(t * 1000) })));
+    if (pointed) items.push(element("li", "time", say("chart.at", { time: clock(t * 1000) })));
     this.legend.replaceChildren(...items);
     this.note.textContent = note;
     this.svg.setAttribute(
       "aria-label",
-      say("chart.summary", { title, values: items.map((item) => item.textContent).join(", ") }),
+      say("chart.summary", { title, values: this.#values(pointed, value, of, items) }),
     );
+  }
+  /** What the label says of the values. */
+  #values(pointed, value, of, items) {
+    const all = pointed ? [] : [`${value} ${of}`.trim()];
+    return [...all, ...items.map((item) => item.textContent.trim())].join(", ");
   }
 }

@@ -12,8 +12,10 @@ const nearest = (points, t, within) => {
 const latest = (points, t) => points.findLast((point) => point.t <= t)?.v ?? null;
 const barAt = (bars, step, t) => bars.find((bar) => t >= bar.t && t < bar.t + step)?.values ?? [];
 
+const perSecond = (v) => say("chart.per_second", { n: brief(v) });
+
 const charts = {
-  requests: new Chart("requests", [{ name: "begun", colour: "c1" }], { least: 1, format: brief }),
+  requests: new Chart("requests", [{ name: "begun", colour: "c1" }], { least: 1, format: perSecond }),
   load: new Chart(
     "load",
     [
@@ -36,7 +38,7 @@ const charts = {
       { name: "all", colour: "c1", shape: "line" },
       { name: "each", colour: "c3", shape: "round" },
     ],
-    { least: 10, format: brief },
+    { least: 10, format: perSecond },
   ),
   errors: new Chart(
     "errors",
@@ -49,7 +51,7 @@ const charts = {
   ),
   memory: new Chart("memory", [{ name: "resident", colour: "c1", shape: "line" }], {
     least: 16,
-    format: (v) => number(v),
+    format: (v) => say("chart.memory.unit", { n: number(v) }),
   }),
 };
 
@@ -63,14 +65,16 @@ export function drawCharts(history, minutes) {
   const common = { end: history.last.now_ms / 1000, window };
   const wide = Math.max(2, window / 100);
 
-  const perSecond = history
+  const seconds = say("chart.of.seconds", { n: 10 });
+  const rates = history
     .bars(["begun"], window, step)
     .map(({ t, values }) => ({ t, values: values.map((v) => v / step) }));
   charts.requests.show({
     ...common,
-    value: say("chart.requests.unit", { n: brief(history.sum("begun", 10) / 10) }),
-    bars: { step, all: perSecond },
-    at: (t) => barAt(perSecond, step, t),
+    value: perSecond(history.sum("begun", 10) / 10),
+    of: seconds,
+    bars: { step, all: rates },
+    at: (t) => barAt(rates, step, t),
   });
 
   const [inFlight, queued] = [history.line("in_flight"), history.line("queued")];
@@ -85,6 +89,7 @@ export function drawCharts(history, minutes) {
       { colour: "c2", points: queued },
     ],
     at: (t) => [nearest(inFlight, t, wide), nearest(queued, t, wide)],
+    now: [last(inFlight), last(queued)],
   });
 
   const medians = history.medians(history.firsts, window);
@@ -92,6 +97,7 @@ export function drawCharts(history, minutes) {
   charts.first.show({
     ...common,
     value: newest.length ? duration(last(medians) ?? last(newest)) : say("chart.none"),
+    of: !newest.length ? "" : last(medians) === null ? say("chart.of.last") : say("chart.of.median"),
     lines: [{ colour: "c1", points: medians }],
     dots: [{ colour: "c3", points: history.firsts }],
     at: (t) => [nearest(medians, t, wide), latest(history.firsts, t)],
@@ -101,7 +107,8 @@ export function drawCharts(history, minutes) {
   const rate = history.rate("events", window).map(({ t, v }) => ({ t, v: v * each }));
   charts.speed.show({
     ...common,
-    value: say("chart.speed.unit", { n: brief((history.sum("events", 10) / 10) * each) }),
+    value: perSecond((history.sum("events", 10) / 10) * each),
+    of: seconds,
     note: say("chart.speed.note", { n: number(each, 1) }),
     lines: [{ colour: "c1", points: rate, area: true }],
     dots: [{ colour: "c3", points: history.speeds }],
@@ -109,12 +116,14 @@ export function drawCharts(history, minutes) {
   });
 
   const errors = history.bars(["client", "gateway", "upstream"], window, step);
-  const count = errors.flatMap(({ values }) => values).reduce((sum, v) => sum + v, 0);
+  const sums = [0, 1, 2].map((owner) => errors.reduce((sum, { values }) => sum + values[owner], 0));
   charts.errors.show({
     ...common,
-    value: number(count),
+    value: number(sums.reduce((sum, v) => sum + v, 0)),
+    of: say("chart.of.minutes", { n: minutes }),
     bars: { step, all: errors },
     at: (t) => barAt(errors, step, t),
+    now: sums,
   });
 
   const memory = history.line("memory");

@@ -22,6 +22,8 @@ export class History {
     /** Single requests: time to first token in ms, tokens per second. */
     this.firsts = [];
     this.speeds = [];
+    /** The last of them, by its number. */
+    this.paced = 0;
     /** The last requests, newest first. */
     this.requests = [];
     this.last = null;
@@ -37,7 +39,9 @@ export class History {
     this.#step(snapshot.now_ms / 1000, snapshot.numbers);
     const known = new Set(this.requests.map((request) => request.number));
     const fresh = snapshot.finished.filter((request) => !known.has(request.number));
-    for (const request of fresh) this.#finished(request);
+    for (const pace of snapshot.paces ?? []) this.#pace(...pace);
+    for (const { number, timestamp, time_to_first_token_ms, tokens_per_second } of fresh)
+      this.#pace(number, timestamp, time_to_first_token_ms, tokens_per_second);
     this.requests = [...fresh.reverse(), ...this.requests].slice(0, 100);
     this.last = snapshot;
     this.#forget(snapshot.now_ms / 1000);
@@ -71,10 +75,13 @@ export class History {
     OWNERS.forEach((owner, at) => (second[owner] += failed[at] - before.failed[at]));
   }
 
-  #finished(request) {
-    const end = Date.parse(request.timestamp) / 1000;
-    if (request.time_to_first_token_ms != null) this.firsts.push({ t: end, v: request.time_to_first_token_ms });
-    if (request.tokens_per_second != null) this.speeds.push({ t: end, v: request.tokens_per_second });
+  /** Takes how fast an answer came; of each once, whoever tells it. */
+  #pace(number, timestamp, first, speed) {
+    if (number <= this.paced) return;
+    this.paced = number;
+    const t = Date.parse(timestamp) / 1000;
+    if (first != null) this.firsts.push({ t, v: first });
+    if (speed != null) this.speeds.push({ t, v: speed });
   }
 
   /** How many tokens a piece of an answer has, by the last answers whose tokens are known. */

@@ -36,10 +36,11 @@ function drawFacts() {
   const fact = (name, value) =>
     element("div", "", element("dt", "", say(`live.${name}`)), element("dd", "", value));
   const failed = totals.failed_by_client + totals.failed_by_gateway + totals.failed_by_upstream;
+  const share = number((100 * failed) / Math.max(1, totals.finished), 1);
   $("facts").replaceChildren(
     fact("uptime", duration(status.uptime_seconds * 1000)),
     fact("total", number(status.total_requests)),
-    fact("failed", number(failed)),
+    fact("failed", failed ? say("live.failed.share", { n: number(failed), share }) : number(0)),
     fact("tokens", number(totals.completion_tokens)),
     fact("retries", number(totals.retries)),
     fact("connections", number(status.client_connections)),

@@ -11,6 +11,34 @@ function row(...cells) {
   return made;
 }
 
+/** Puts rows into a table. Each cell knows what it is: a narrow window has no heads of columns. */
+function fill(table, rows) {
+  const heads = [...document.querySelectorAll(`#${table} thead th`)].map((head) => head.textContent);
+  for (const { cells } of rows)
+    for (const [at, cell] of [...cells].entries()) {
+      if (cell.colSpan > 1) continue;
+      cell.dataset.is = heads[at];
+      cell.classList.toggle("nothing", cell.textContent === "–");
+    }
+  renew(body(table), rows);
+}
+
+/** Puts rows in place of those that differ. The others are not touched: somebody may be marking them. */
+function renew(body, rows) {
+  const before = new Map([...body.rows].map((row) => [row.textContent, row]));
+  const wanted = rows.map((row) => {
+    const same = before.get(row.textContent);
+    return same?.isEqualNode(row) ? same : row;
+  });
+  const kept = new Set(wanted);
+  for (const row of [...body.rows]) if (!kept.has(row)) row.remove();
+  let next = body.firstElementChild;
+  for (const row of wanted) {
+    if (row === next) next = next.nextElementSibling;
+    else body.insertBefore(row, next);
+  }
+}
+
 const right = (text) => element("td", "number", text);
 const pill = (kind, text) => element("span", `pill ${kind}`, text);
 
@@ -29,17 +57,17 @@ export function showTokens(tokens) {
     const time = duration((token.seconds_left ?? 0) * 1000);
     const state = canSay(`tokens.${token.state}`) ? say(`tokens.${token.state}`, { time }) : token.state;
     const limits = (token.learned_limits ?? []).map(
-      (limit) => `${limit.model}: ${limit.in_flight}/${limit.allowed}`,
+      (limit) => element("span", "tag", `${limit.model} ${limit.in_flight}/${limit.allowed}`),
     );
     return row(
       name,
       pill(TOKEN_KINDS[token.state] ?? "warn", state),
       right(number(token.in_flight)),
-      limits.join(", ") || "–",
+      element("td", "can", ...(limits.length ? limits : ["–"])),
       token.reason ?? "–",
     );
   });
-  body("tokens").replaceChildren(...(rows.length ? rows : [none("tokens", say("tokens.none"))]));
+  fill("tokens", rows.length ? rows : [none("tokens", say("tokens.none"))]);
 }
 
 /** The models without their variants, which are abilities of theirs. */
@@ -66,7 +94,8 @@ function families(models) {
 function stateOf(family, requests) {
   if (family.limit !== undefined && family.in_flight >= family.limit) return ["warn", "busy"];
   const last = requests.find((request) => request.owner === "none" || request.owner === "upstream");
-  if (!last) return ["", "idle"];
+  // Refused before the upstream was asked: that says nothing of the model.
+  if (!last) return ["", requests.length ? "refused" : "idle"];
   return last.owner === "upstream" ? ["bad", "failing"] : ["good", "ok"];
 }
 
@@ -101,7 +130,10 @@ export function showModels(models, requests) {
   });
   // Those in use come first; the rest as the table of models has them.
   rows.sort(([a], [b]) => b - a);
-  body("models").replaceChildren(...rows.map(([, made]) => made));
+  fill(
+    "models",
+    rows.map(([, made]) => made),
+  );
 }
 
 function status(request) {
@@ -125,15 +157,19 @@ function requestRow(request) {
       ? "–"
       : `${number(request.prompt_tokens)} → ${number(request.completion_tokens)}`;
   const speed = request.tokens_per_second == null ? "–" : brief(request.tokens_per_second);
+  const ended = element("time", "", clock(Date.parse(request.timestamp)));
+  ended.dateTime = ended.title = request.timestamp;
+  const key = element("td", "key", request.key_name ?? request.api_key);
+  key.title = key.textContent;
   return row(
-    clock(Date.parse(request.timestamp)),
+    ended,
     model,
     status(request),
     time(request.response_time_ms),
     time(request.time_to_first_token_ms),
     right(tokens),
     right(speed),
-    request.key_name ?? request.api_key,
+    key,
     element("td", "id", request.request_id),
   );
 }
@@ -141,5 +177,5 @@ function requestRow(request) {
 export function showRequests(requests, failedOnly) {
   const shown = failedOnly ? requests.filter((request) => request.owner !== "none") : requests;
   const nothing = failedOnly && requests.length ? "requests.none.failed" : "requests.none";
-  body("last").replaceChildren(...(shown.length ? shown.map(requestRow) : [none("last", say(nothing))]));
+  fill("last", shown.length ? shown.map(requestRow) : [none("last", say(nothing))]);
 }
