@@ -6,6 +6,8 @@ import { element } from "./say.js";
 const BLOCK = 2000;
 /** A line as long as that is broken where it is. */
 const LONGEST = 20_000;
+/** With so many blocks a text is a long one. */
+const MANY = 20;
 
 export class Growing {
   constructor() {
@@ -17,6 +19,7 @@ export class Growing {
     this.shown = "";
     this.last = null;
     this.element.replaceChildren();
+    this.element.classList.remove("long");
   }
 
   /** Shows a text; what it has in common with the one before stays as it is. */
@@ -43,6 +46,7 @@ export class Growing {
     if (!this.last || isFull || this.last.data.length >= LONGEST) {
       this.last = document.createTextNode("");
       this.element.append(element("div", "block", this.last));
+      if (this.element.children.length > MANY) this.element.classList.add("long");
     }
     this.last.appendData(text);
   }

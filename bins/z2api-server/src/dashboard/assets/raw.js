@@ -3,6 +3,8 @@ import { bytes, element, number, say } from "./say.js";
 
 /** So many are shown. */
 const SHOWN = 1000;
+/** With more than so many the list is a long one. */
+const MANY = 300;
 
 const $ = (id) => document.getElementById(id);
 const encoder = new TextEncoder();
@@ -40,6 +42,7 @@ export function drawRaw() {
   );
   fresh = [];
   list.append(...items);
+  list.classList.toggle("long", list.children.length > MANY);
   while (list.children.length > SHOWN) list.firstElementChild.remove();
   countRaw();
   if (atEnd) list.scrollTop = list.scrollHeight;
