@@ -156,7 +156,8 @@ async fn whole<A: Api>(
     slot: Slot,
     mut record: Box<RequestRecord>,
 ) -> Response {
-    let (deadline, too_late) = deadline(live);
+    let began = Instant::now();
+    let in_time = began + live.limits.request;
     let mut out_of_time = app.out_of_time.subscribe();
     let Question { api, chat, options, id, feedback, lease: _room, .. } = *question;
     let told_to_end = slot.listed.told();
@@ -165,9 +166,9 @@ async fn whole<A: Api>(
     let mut tee = Tee { sink: &mut fold, kept: kept.as_mut() };
     let outcome = tokio::select! {
         folded = timeout_at(
-            deadline,
-            gather(&live.client, &feedback, &chat, &mut transform, &mut tee, &mut record),
-        ) => folded.unwrap_or_else(|_| Err(too_late())),
+            began + live.limits.hold,
+            gather(&live.client, &feedback, &chat, in_time, &mut transform, &mut tee, &mut record),
+        ) => folded.unwrap_or_else(|_| Err(ApiError::held_too_long())),
         _ = out_of_time.wait_for(|over| *over) => Err(ApiError::shutting_down()),
         () = told_to_end => Err(ApiError::out_of_memory()),
     };
@@ -192,26 +193,21 @@ async fn whole<A: Api>(
     response.map(|_| Body::last(completion, record, slot, app))
 }
 
-/// When an answer in one piece must be there, and what makes the error that names the clock which
-/// says so.
-fn deadline(live: &Live) -> (Instant, fn() -> ApiError) {
-    let (request, hold) = (live.limits.request, live.limits.hold);
-    let error = if request <= hold { ApiError::too_slow } else { ApiError::held_too_long };
-    (Instant::now() + request.min(hold), error)
-}
-
-/// Asks, and folds the whole stream.
+/// Asks, and folds the whole stream, which is to be there in time. Until it begins, the client has a
+/// clock of its own for that, which knows whether the upstream was silent or had no room.
 async fn gather(
     client: &Client,
     feedback: &Feedback,
     chat: &Chat,
+    in_time: Instant,
     transform: &mut Transform,
     sink: &mut impl Sink,
     record: &mut RequestRecord,
 ) -> Result<(), ApiError> {
     let outcome = feedback.ask(client, chat).await;
     let mut hearing = outcome.map_err(|failed| ApiError::from(&failed.error))?;
-    let gathered = poll_fn(|cx| fold_ready(&mut hearing, cx, transform, sink, record)).await;
+    let gathering = poll_fn(|cx| fold_ready(&mut hearing, cx, transform, sink, record));
+    let gathered = timeout_at(in_time, gathering).await.map_err(|_| ApiError::too_slow())?;
     feedback.gathered();
     gathered
 }
