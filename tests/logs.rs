@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use z2api_tests::web::fine;
-use z2api_tests::{Gateway, KEY, PATIENCE};
+use z2api_tests::{Gateway, KEY, PATIENCE, openai};
 use z2api_upstream_sim::Script;
 use z2api_wire::event::Dialect;
 
@@ -102,13 +102,76 @@ async fn messages_and_answers_that_are_logged_are_bounded() {
     let script = Script::events([event.as_str(), done]);
     let wanted = [("LOG_USER_MESSAGES", "true"), ("LOG_RESPONSE_CONTENT", "true")];
     let gateway = Gateway::with(Dialect::ZaiWeb, script, &wanted).await;
-    let body = json!({"model": "GLM-4.5", "messages": [{"role": "user", "content": long}]});
+    let question = format!("{long} What is this?");
+    let turn = |content: &str| json!({"role": "user", "content": content});
+    let body = json!({"model": "GLM-4.5", "messages": [turn(&long), turn(&question)]});
     gateway.post(&body).await.text().await;
     let out = gateway.lines("response", 1).await.remove(0);
     let into = gateway.lines("request", 1).await.remove(0);
-    for text in [&into["messages"], &out["content"]] {
-        let bytes = text.as_str().unwrap().len();
-        assert!((8000..=8192).contains(&bytes), "{bytes}");
+    assert_eq!(into["parameters"]["message_count"], 2);
+    assert_eq!(into["messages"].as_array().unwrap().len(), 1, "there is room for the last");
+    let asked = &into["messages"][0]["content"];
+    assert!(asked.as_str().unwrap().ends_with("é What is this?"), "{asked}");
+    for (text, most) in [(asked, 8192), (&out["content"], 4096)] {
+        let text = text.as_str().unwrap();
+        assert!((most - 100..most + 100).contains(&text.len()), "{}", text.len());
+        assert!(text.contains(" bytes left out)…"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn tool_calls_are_of_an_answer_too() {
+    let call = |index: u32, arguments: &str| {
+        json!({"tool_calls": [{"index": index, "id": format!("c{index}"), "type": "function",
+            "function": {"name": "look", "arguments": arguments}}]})
+    };
+    let more = |arguments: &str| json!({"tool_calls": [{"index": 1, "function": {"arguments": arguments}}]});
+    let long = "x".repeat(5000);
+    let deltas = [
+        json!({"content": "I look."}),
+        call(0, r#"{"at":1}"#),
+        call(1, r#"{"at":""#),
+        more(&long),
+        more(r#""}"#),
+    ];
+    let wanted = [("LOG_RESPONSE_CONTENT", "true")];
+    let script = openai::says(&deltas, "tool_calls");
+    let gateway = Gateway::with(Dialect::OpenAi, script, &wanted).await;
+    for stream in [true, false] {
+        gateway.chat("GLM-4.6", json!({"stream": stream})).await.text().await;
+    }
+    let lines = gateway.lines("response", 2).await;
+    for line in &lines {
+        assert_eq!(line["content"], "I look.");
+        let [first, second] = line["tool_calls"].as_array().unwrap().as_slice() else {
+            panic!("{line}")
+        };
+        assert_eq!(*first, json!({"id": "c0", "name": "look", "arguments": r#"{"at":1}"#}));
+        let arguments = second["arguments"].as_str().unwrap();
+        assert!(arguments.len() < 1100 && arguments.contains(" bytes left out)…"), "{arguments}");
+        assert!(arguments.starts_with(r#"{"at":"x"#) && arguments.ends_with(r#"x"}"#));
+    }
+    gateway
+        .sim
+        .set_plan(openai::says(&(0..20).map(|n| call(n, "{}")).collect::<Vec<_>>(), "tool_calls"));
+    gateway.chat("GLM-4.6", json!({})).await.text().await;
+    let line = gateway.lines("response", 3).await.remove(2);
+    assert_eq!(line["tool_calls"].as_array().unwrap().len(), 16);
+    assert_eq!(line["tool_calls_left_out"], 4);
+}
+
+#[tokio::test]
+async fn a_long_thought_takes_no_room_from_its_answer() {
+    let thinking = openai::says(
+        &[json!({"reasoning_content": "x".repeat(20_000)}), json!({"content": "So."})],
+        "stop",
+    );
+    let wanted = [("LOG_RESPONSE_CONTENT", "true")];
+    let gateway = Gateway::with(Dialect::OpenAi, thinking, &wanted).await;
+    for (number, mode) in ["reasoning", "think"].into_iter().enumerate() {
+        gateway.chat("GLM-4.6", json!({"reasoning_format": mode})).await.text().await;
+        let line = gateway.lines("response", number + 1).await.remove(number);
+        assert!(line["content"].as_str().unwrap().ends_with("So."), "{line}");
     }
 }
 
@@ -134,6 +197,18 @@ async fn the_answer_of_a_client_that_goes_is_logged_as_far_as_it_came() {
     drop(reply);
     let line = gateway.lines("response", 1).await.remove(0);
     assert_eq!((&line["status_code"], &line["content"]), (&json!(499), &json!("so far")));
+}
+
+/// What may be the beginning of a stop word waits for what follows; a failure is the end of waiting.
+#[tokio::test]
+async fn the_log_has_what_the_client_of_a_broken_stream_has() {
+    let text = r#"{"type":"chat:completion","data":{"delta_content":"so fa","phase":"answer"}}"#;
+    let script = Script::events([text]).cut_after(1);
+    let gateway = Gateway::with(Dialect::ZaiWeb, script, &[("LOG_RESPONSE_CONTENT", "true")]).await;
+    let reply = gateway.chat("GLM-4.5", json!({"stream": true, "stop": "fall"})).await;
+    let heard = reply.events().await.concat();
+    assert!(heard.contains(r#""so ""#) && heard.contains(r#""fa""#), "{heard}");
+    assert_eq!(gateway.lines("response", 1).await[0]["content"], "so fa");
 }
 
 #[tokio::test]

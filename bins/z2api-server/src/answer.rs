@@ -207,7 +207,8 @@ impl<E: Encoder> Answer<E> {
 
     /// What was held back, balanced tags, one error event; no finish reason, no `[DONE]`.
     fn fail(&mut self, error: &ApiError) {
-        self.transform.abort(&mut self.encoder);
+        let mut tee = Tee { sink: &mut self.encoder, kept: self.kept.as_mut() };
+        self.transform.abort(&mut tee);
         self.encoder.error(error.status.as_u16(), &error.object());
         if let Some(record) = &mut self.record {
             note_counts(&self.transform, record);

@@ -20,6 +20,7 @@ mod cors;
 mod dashboard;
 mod demo;
 mod error;
+mod excerpts;
 mod faults;
 mod feedback;
 mod healthcheck;

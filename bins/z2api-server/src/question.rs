@@ -5,7 +5,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use http::header::HeaderValue;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
-use serde::Serialize;
 use tokio::time::Instant;
 use z2api_admission::Share;
 use z2api_observability::{Asked, RequestRecord};
@@ -19,11 +18,11 @@ use crate::api::{Api, Asker};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::ApiError;
+use crate::excerpts::last_messages;
 use crate::feedback::Feedback;
 use crate::intake;
 use crate::live::Live;
 use crate::memory::Lease;
-use crate::tee::MAX_KEPT;
 
 /// A request that has been read and understood.
 pub(crate) struct Question<A> {
@@ -96,7 +95,7 @@ pub(crate) async fn ask<A: Api>(
 }
 
 fn asked(request: &ChatRequest, with_messages: bool) -> Asked {
-    let messages = with_messages.then(|| beginning(&request.messages, MAX_KEPT));
+    let messages = with_messages.then(|| last_messages(&request.messages));
     Asked {
         model: request.model.chars().take(100).collect(),
         message_count: request.messages.len(),
@@ -105,17 +104,6 @@ fn asked(request: &ChatRequest, with_messages: bool) -> Asked {
         max_tokens: request.max_completion_tokens.or(request.max_tokens),
         messages,
     }
-}
-
-/// The first bytes of a value's JSON. Writing stops there: the rest may be long.
-fn beginning(value: &impl Serialize, most: usize) -> String {
-    let mut room = vec![0; most];
-    let mut rest = room.as_mut_slice();
-    // It ends with an error where there is no more room: that is the bound.
-    let _ = serde_json::to_writer(&mut rest, value);
-    let written = most - rest.len();
-    let text = &room[..written];
-    text.utf8_chunks().next().map(|chunk| chunk.valid().to_owned()).unwrap_or_default()
 }
 
 /// The thinking mode this request asks for; the body's field wins over the header.

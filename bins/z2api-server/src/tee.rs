@@ -4,38 +4,32 @@ use z2api_observability::Said;
 use z2api_stream_transform::{Annotation, Sink, Unsayable};
 use z2api_wire::event::{FinishReason, ToolCallDelta, Usage};
 
-/// The most of an answer, or of a request's messages, that a log line holds, in bytes.
-pub(crate) const MAX_KEPT: usize = 8 * 1024;
-
-/// Hands everything on, and keeps a copy of the text if there is a place for it.
+/// Hands everything on, and keeps a copy if there is a place for it.
 #[derive(Debug)]
 pub(crate) struct Tee<'a, S> {
     pub(crate) sink: &'a mut S,
     pub(crate) kept: Option<&'a mut Said>,
 }
 
-/// As much of a text as there is room for, beside what is there.
-fn keep(text: &str, to: &mut String, beside: &str) {
-    let room = MAX_KEPT.saturating_sub(to.len() + beside.len());
-    to.push_str(&text[..text.floor_char_boundary(room.min(text.len()))]);
-}
-
 impl<S: Sink> Sink for Tee<'_, S> {
     fn content(&mut self, text: &str) {
-        if let Some(Said { content, reasoning }) = self.kept.as_deref_mut() {
-            keep(text, content, reasoning);
+        if let Some(said) = &mut self.kept {
+            said.content(text);
         }
         self.sink.content(text);
     }
 
     fn reasoning(&mut self, text: &str) {
-        if let Some(Said { content, reasoning }) = self.kept.as_deref_mut() {
-            keep(text, reasoning, content);
+        if let Some(said) = &mut self.kept {
+            said.reasoning(text);
         }
         self.sink.reasoning(text);
     }
 
     fn tool_call(&mut self, call: &ToolCallDelta<'_>) {
+        if let Some(said) = &mut self.kept {
+            said.call(call.index, call.id.as_deref(), call.name.as_deref(), &call.arguments);
+        }
         self.sink.tool_call(call);
     }
 

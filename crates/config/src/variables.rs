@@ -220,12 +220,12 @@ pub const VARIABLES: &[Variable] = &[
     v(
         "LOG_USER_MESSAGES",
         "false",
-        "The messages in the request lines, at most 8 KiB of text each request.",
+        "The last messages in the request lines, 8 KiB of each request. Of a longer text the middle is left out.",
     ),
     v(
         "LOG_RESPONSE_CONTENT",
         "false",
-        "The answers in the response lines, at most 8 KiB of text each.",
+        "The answers in the response lines: 4 KiB of text and 4 KiB of thinking shown apart, their middle left out, and 16 tool calls with 1 KiB of arguments each.",
     ),
     v(
         "LOG_FORMAT",

@@ -4,6 +4,7 @@
 //! [`LogSink`], whose own thread writes, so that a slow reader of the log slows no request.
 
 mod counters;
+mod excerpt;
 mod id;
 mod line;
 mod mask;
@@ -21,6 +22,7 @@ mod tries;
 mod waits;
 
 pub use counters::Counters;
+pub use excerpt::Excerpt;
 pub use id::RequestId;
 pub use line::now;
 pub use mask::mask_key;

@@ -1,8 +1,11 @@
 //! The lines of a request, with their fields in order.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
+use crate::excerpt::Excerpt;
 use crate::metrics::Owner;
+use crate::record::Call;
 use crate::tries::TryLine;
 
 /// The present as RFC 3339, UTC, in milliseconds.
@@ -34,9 +37,9 @@ pub(crate) struct RequestLine<'a> {
     pub(crate) user_agent: &'a str,
     /// What is asked.
     pub(crate) parameters: Parameters,
-    /// The messages, if they are to be logged.
+    /// The last messages, if they are to be logged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) messages: Option<&'a str>,
+    pub(crate) messages: Option<&'a [Box<RawValue>]>,
 }
 
 /// `parameters` of a request line.
@@ -57,6 +60,10 @@ pub(crate) struct Options {
     pub(crate) temperature: Option<f64>,
     /// Null if not given.
     pub(crate) max_tokens: Option<u64>,
+}
+
+fn none_left_out(count: &usize) -> bool {
+    *count == 0
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -152,8 +159,14 @@ pub(crate) struct ResponseLine<'a> {
     pub(crate) error_param: Option<&'a str>,
     /// The text of the answer, if it is to be logged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) content: Option<&'a str>,
+    pub(crate) content: Option<&'a Excerpt>,
     /// The thinking, where it is shown apart and to be logged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) reasoning_content: Option<&'a str>,
+    pub(crate) reasoning_content: Option<&'a Excerpt>,
+    /// The answer's tool calls, if they are to be logged.
+    #[serde(skip_serializing_if = "<[Call]>::is_empty")]
+    pub(crate) tool_calls: &'a [Call],
+    /// How many more there were.
+    #[serde(skip_serializing_if = "none_left_out")]
+    pub(crate) tool_calls_left_out: usize,
 }

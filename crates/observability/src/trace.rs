@@ -12,6 +12,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 use tracing_subscriber::{EnvFilter, Layer, reload};
 
+use crate::excerpt::Excerpt;
 use crate::line::now;
 use crate::sink::LogSink;
 
@@ -147,11 +148,11 @@ impl Visit for Fields {
         let mut text = String::new();
         // Writing to a string fails only if the value's own Debug does.
         let _ = write!(text, "{value:?}");
-        self.set(field, cut(&text).into());
+        self.set(field, Excerpt::of(&text, MAX_TEXT).to_string().into());
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field, cut(value).into());
+        self.set(field, Excerpt::of(value, MAX_TEXT).to_string().into());
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
@@ -169,14 +170,6 @@ impl Visit for Fields {
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.set(field, value.into());
     }
-}
-
-fn cut(text: &str) -> String {
-    if text.len() <= MAX_TEXT {
-        return text.to_owned();
-    }
-    let kept = &text[..text.floor_char_boundary(MAX_TEXT)];
-    format!("{kept}…({} bytes)", text.len())
 }
 
 #[cfg(test)]
@@ -223,6 +216,6 @@ mod tests {
         assert_eq!((&lines[0]["type"], &lines[0]["level"]), (&"retry".into(), &"WARN".into()));
         assert_eq!(lines[0]["message"], "again\nand again");
         assert_eq!((&lines[0]["attempt"], &lines[0]["request_id"]), (&2.into(), &"one".into()));
-        assert!(lines[1]["long"].as_str().unwrap().ends_with("…(5000 bytes)"));
+        assert!(lines[1]["long"].as_str().unwrap().contains(" bytes left out)…"));
     }
 }

@@ -121,7 +121,7 @@ impl RequestRecord {
     fn response_line(&self, end: &End<'_>, noted: &Noted) {
         let Some(log) = &self.log else { return };
         let asked = self.asked.as_ref();
-        let said_before = self.answer.as_ref().map(|said| said.reasoning.as_str());
+        let said = self.answer.as_ref();
         let line = ResponseLine {
             request_id: self.id.as_str(),
             trace_id: noted.trace_id(),
@@ -155,8 +155,10 @@ impl RequestRecord {
             error_owner: end.kind.map(|_| end.owner),
             error: end.error,
             error_param: end.param,
-            content: self.answer.as_ref().map(|said| said.content.as_str()),
-            reasoning_content: said_before.filter(|thinking| !thinking.is_empty()),
+            content: said.map(|said| &said.content),
+            reasoning_content: said.map(|said| &said.reasoning).filter(|text| !text.is_empty()),
+            tool_calls: said.map(|said| said.calls.as_slice()).unwrap_or_default(),
+            tool_calls_left_out: said.map_or(0, |said| said.calls_left_out),
         };
         log.line(end.level(), &line);
     }

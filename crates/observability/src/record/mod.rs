@@ -18,6 +18,7 @@ use crate::tries::{Came, Traced, Tries};
 use parts::Key;
 
 pub use end::HUNG_UP;
+pub(crate) use parts::Call;
 pub use parts::{Asked, Failure, Lost, Said};
 
 /// A client may call a method what it likes; the longest that is registered has 17 characters.
@@ -242,7 +243,7 @@ impl RequestRecord {
         }
     }
 
-    /// The text of the answer, if it is to be logged.
+    /// What the answer says, if it is to be logged.
     pub fn answer(&mut self, said: Said) {
         self.answer = Some(said);
     }
