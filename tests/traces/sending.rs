@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use z2api_tests::{Gateway, PATIENCE};
+use z2api_tests::{Gateway, PATIENCE, Raw, answers};
 use z2api_wire::event::Dialect;
 
-use crate::collector::{Collector, check_all};
-use crate::{ask, fine};
+use crate::collector::{Collector, attribute, check_all};
+use crate::{CALLER, TRACE, ask, fine};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_endpoint_of_traces_alone_is_taken_as_it_is() {
@@ -82,6 +82,34 @@ async fn a_collector_that_wants_to_be_asked_again_at_once_is_not_asked_without_e
     collector.heard.lock().unwrap().refusals.clear();
     ask(&gateway, "01").await;
     assert_eq!(counted(&gateway, "z2api_spans_sent_total").await, 3);
+}
+
+/// Spans that wait are counted, so each must be small, whatever a client makes up without a key.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_client_makes_a_span_large() {
+    let collector = Collector::start().await;
+    let url = collector.url();
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str())];
+    let gateway = Gateway::with(Dialect::OpenAi, fine(), &variables).await;
+    let (long, parent) = ("a".repeat(10_000), format!("00-{TRACE}-{CALLER}-01"));
+    let short = format!("b={}", "c".repeat(200));
+    let state = vec![short.as_str(); 40].join(",");
+    let head = format!(
+        "POST /v1/chat/completions?{query} HTTP/1.1\r\nhost: {long}\r\nuser-agent: {long}\r\n\
+         x-request-id: {long}\r\nauthorization: Bearer {long}\r\ntraceparent: {parent}\r\n\
+         tracestate: first=1\r\ntracestate: {state}\r\nconnection: close\r\n\
+         content-length: 0\r\n\r\n",
+        query = &long[..5000],
+    );
+    let mut peer = Raw::connect(gateway.address).await;
+    peer.send(head).await;
+    assert_eq!(answers(&peer.to_the_end().await)[0].status, 401);
+    let spans = collector.spans_of(gateway).await;
+    assert_eq!(spans.len(), 1);
+    assert_eq!(attribute(&spans[0].attributes, "server.address"), None);
+    assert!(spans[0].trace_state.starts_with("first=1,b="), "{}", spans[0].trace_state);
+    let bytes = collector.heard.lock().unwrap().raw.len();
+    assert!((500..3000).contains(&bytes), "{bytes}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

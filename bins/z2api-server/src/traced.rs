@@ -10,6 +10,12 @@ use z2api_upstream_client::{Client, Named};
 use z2api_wire::chat::Chat;
 use z2api_wire::event::Dialect;
 
+/// A longer name is no host's: the limit of DNS, in bytes.
+const MAX_HOST: usize = 253;
+/// So much of a `tracestate` is taken, in bytes: what W3C's Trace Context asks to pass on at least.
+/// Spans wait in memory, and carry it.
+const MAX_STATE: usize = 512;
+
 /// The request is traced, under its caller's span if it names one.
 pub(crate) fn trace<B>(
     tracer: &Tracer,
@@ -25,11 +31,24 @@ pub(crate) fn trace<B>(
     record.trace(tracer.clone(), came(encrypted, request), parent, state(headers).as_deref());
 }
 
-/// It may come in several headers, which are then one list.
+/// It may come in several headers, which are then one list. Of one that is too long the last members
+/// are left out: those that are oldest.
 fn state(headers: &HeaderMap) -> Option<String> {
     let states = headers.get_all("tracestate").iter().filter_map(|state| state.to_str().ok());
-    let states = states.collect::<Vec<_>>().join(",");
-    (!states.is_empty()).then_some(states)
+    let mut taken = String::new();
+    for member in states.flat_map(|state| state.split(',')).map(str::trim) {
+        if member.is_empty() {
+            continue;
+        }
+        if taken.len() + 1 + member.len() > MAX_STATE {
+            break;
+        }
+        if !taken.is_empty() {
+            taken.push(',');
+        }
+        taken.push_str(member);
+    }
+    (!taken.is_empty()).then_some(taken)
 }
 
 fn came<B>(encrypted: bool, request: &Request<B>) -> Came {
@@ -37,7 +56,7 @@ fn came<B>(encrypted: bool, request: &Request<B>) -> Came {
     let named = request.headers().get(HOST);
     let named = named.and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let asked = request.uri().authority().cloned().or(named);
-    let host = asked.map(|asked| {
+    let host = asked.filter(|asked| asked.host().len() <= MAX_HOST).map(|asked| {
         let name = asked.host().trim_matches(['[', ']']).to_owned();
         (name, asked.port_u16().unwrap_or(usual))
     });
