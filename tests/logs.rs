@@ -1,8 +1,8 @@
 //! One line in and one line out for each request, whatever becomes of it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use z2api_tests::web::fine;
-use z2api_tests::{Gateway, KEY, PATIENCE, openai};
+use z2api_tests::{Gateway, KEY, PATIENCE, Raw, chat_request, openai};
 use z2api_upstream_sim::Script;
 use z2api_wire::event::Dialect;
 
@@ -197,6 +197,28 @@ async fn the_answer_of_a_client_that_goes_is_logged_as_far_as_it_came() {
     drop(reply);
     let line = gateway.lines("response", 1).await.remove(0);
     assert_eq!((&line["status_code"], &line["content"]), (&json!(499), &json!("so far")));
+}
+
+#[tokio::test]
+async fn of_an_answer_in_one_piece_that_its_client_gives_up_the_record_has_what_had_come() {
+    let text = r#"{"type":"chat:completion","data":{"delta_content":"so far","phase":"answer"}}"#;
+    let usage = r#"{"type":"chat:completion","data":{"phase":"other","usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}}"#;
+    let script = Script::events([text, usage]).stall_after(2);
+    let gateway = Gateway::with(Dialect::ZaiWeb, script, &[("LOG_RESPONSE_CONTENT", "true")]).await;
+    let mut client = Raw::connect(gateway.address).await;
+    client.send(chat_request(false, "")).await;
+    let heard = async {
+        while !gateway.get("/metrics").await.text().await.contains("z2api_stream_events_total 2\n")
+        {
+        }
+    };
+    tokio::time::timeout(PATIENCE, heard).await.expect("it has come");
+    drop(client);
+    let is_of_it = |line: &Value| line["status_code"] == 499;
+    gateway.until(|gateway| gateway.log.lines().iter().any(|line| line.contains(":499,"))).await;
+    let lines = gateway.lines("response", 1).await;
+    let line = lines.iter().find(|line| is_of_it(line)).expect("its line");
+    assert_eq!((&line["content"], &line["completion_tokens"]), (&json!("so far"), &json!(4)));
 }
 
 /// What may be the beginning of a stop word waits for what follows; a failure is the end of waiting.

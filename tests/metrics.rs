@@ -355,6 +355,15 @@ async fn each_answer_tells_where_its_time_went() {
     let reply = gateway.chat("GLM-4.5", json!({"stream": false})).await;
     let timing = reply.header("server-timing").expect("the header");
     assert!(took(timing, "answer") > 900.0, "the model's time is not the gateway's: {timing}");
+    // So is that of an answer that is not all there in time.
+    for limit in ["REQUEST_TIMEOUT", "MAX_CONNECTION_TIME"] {
+        let stuck = fine().stall_after(1);
+        let gateway = Gateway::with(Dialect::OpenAi, stuck, &[(limit, "1000")]).await;
+        let reply = gateway.chat("GLM-4.5", json!({"stream": false})).await;
+        let timing = reply.header("server-timing").expect("the header");
+        let of_upstream = took(timing, "upstream") + took(timing, "answer");
+        assert!(reply.status == 504 && of_upstream > 900.0, "{limit}: {timing}");
+    }
     let slow = fine().head_after(PATIENCE);
     let beats = [("CONNECTION_CHECK_INTERVAL", "1")];
     let gateway = Gateway::with(Dialect::OpenAi, slow, &beats).await;

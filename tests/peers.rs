@@ -230,7 +230,8 @@ async fn a_slot_is_not_held_for_ever_by_a_client_that_does_not_read() {
     let _never = gateway.unread_stream().await;
     gateway.until(|gateway| gateway.in_flight() == 0).await;
     let line = gateway.lines("response", 1).await.remove(0);
-    assert_eq!(line["error_kind"], "max_connection_time", "it was the gateway's doing: {line}");
+    assert_eq!(line["error_kind"], "max_connection_time", "the gateway let go: {line}");
+    assert_eq!(line["error_owner"], "client", "for it did not read: {line}");
     let text = gateway.get("/metrics").await.text().await;
     let line = "z2api_connections_dropped_total{kind=\"held_too_long\"} 1";
     assert!(text.lines().any(|known| known == line), "{text}");

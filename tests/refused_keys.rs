@@ -136,6 +136,23 @@ async fn of_one_that_the_upstream_refuses() {
 }
 
 #[tokio::test]
+async fn whoever_asks_no_model_is_told_too() {
+    for (method, path, status) in [
+        ("GET", "/v1/models", 200),
+        ("GET", "/v1/models/GLM-4.5", 200),
+        ("GET", "/v1/models/none", 404),
+        ("GET", "/v1/responses/none", 404),
+        ("DELETE", "/v1/responses/none", 404),
+    ] {
+        let known = Known::new("", &[]).await;
+        let bearer = format!("Bearer {}", known.key);
+        let headers = [("authorization", bearer.as_str()), ("x-request-id", "it")];
+        let reply = known.gateway.send(method, path, &headers, b"").await;
+        known.check(reply, status).await;
+    }
+}
+
+#[tokio::test]
 async fn of_a_wrong_key_nothing_is_told() {
     let known = Known::new("", &[]).await;
     for (path, headers) in [

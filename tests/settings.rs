@@ -404,6 +404,7 @@ async fn a_stream_may_take_its_time_and_no_more() {
     let events = gateway.chat("GLM-4.5", json!({"stream": true})).await.events().await;
     let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();
     assert_eq!(last["error"]["code"], "upstream_lifetime_timeout");
+    assert_eq!(gateway.lines("response", 1).await[0]["error_owner"], "upstream");
     assert!(events.len() > 2);
 }
 

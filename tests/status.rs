@@ -69,6 +69,10 @@ async fn a_gateway_whose_only_token_is_refused_is_not_ready_and_says_why() {
     assert_eq!(ready.status, 503);
     let why = json!({"status": "not ready", "reason": "no_usable_token"});
     assert_eq!(ready.json().await, why);
+    let line = gateway.lines("response", 3).await.remove(2);
+    let told = json!([line["level"], line["error_kind"], line["error_owner"], line["error"]]);
+    let reason = "the gateway is not ready: no_usable_token";
+    assert_eq!(told, json!(["WARN", "not_ready", "gateway", reason]), "no error, but why");
     assert_eq!(gateway.get("/health/live").await.status, 200);
     let status = gateway.get("/status").await.text().await;
     assert!(!status.contains("own words") && !status.contains("upstream-token"), "{status}");

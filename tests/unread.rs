@@ -1,6 +1,6 @@
 //! An answer is over when it has left for its client, not when the gateway has all of it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use socket2::SockRef;
 use z2api_tests::web::END;
 use z2api_tests::{Gateway, Raw, chat_request};
@@ -29,7 +29,7 @@ async fn unread(gateway: &Gateway, stream: bool, lines: &str) -> Raw {
 }
 
 /// It is over once, and so.
-async fn check(gateway: Gateway, status: u16, kind: Option<&str>) {
+async fn check(gateway: Gateway, status: u16, kind: Option<&str>) -> Value {
     gateway.until(|gateway| gateway.in_flight() == 0 && gateway.connections() == 0).await;
     let lines = gateway.lines("response", 2).await;
     let of_chat = lines.iter().filter(|line| line["endpoint"] == "/v1/chat/completions");
@@ -37,6 +37,7 @@ async fn check(gateway: Gateway, status: u16, kind: Option<&str>) {
     assert_eq!(of_chat.len(), 1, "{lines:?}");
     assert_eq!(of_chat[0]["status_code"], status, "{}", of_chat[0]);
     assert_eq!(of_chat[0].get("error_kind").and_then(|kind| kind.as_str()), kind, "{}", of_chat[0]);
+    of_chat[0].clone()
 }
 
 async fn gateway(variables: &[(&str, &str)]) -> Gateway {
@@ -86,7 +87,8 @@ async fn it_may_not_hold_its_slot_for_longer_than_any_other() {
     for stream in [true, false] {
         let gateway = gateway(&[("MAX_CONNECTION_TIME", "1500")]).await;
         let _client = unread(&gateway, stream, "").await;
-        check(gateway, 200, Some("max_connection_time")).await;
+        let line = check(gateway, 200, Some("max_connection_time")).await;
+        assert_eq!((&line["error_owner"], &line["level"]), (&json!("client"), &json!("INFO")));
     }
 }
 

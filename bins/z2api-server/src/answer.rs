@@ -201,6 +201,7 @@ impl<E: Encoder> Answer<E> {
         }
         if let Some(record) = &mut self.record {
             note_end(&self.transform, record);
+            note_counts(&self.transform, record);
         }
         self.upstream = Upstream::Over;
     }

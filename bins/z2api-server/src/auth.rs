@@ -8,7 +8,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use subtle::{Choice, ConstantTimeEq};
 use z2api_config::{ApiKey, digest};
-use z2api_observability::mask_key;
+use z2api_observability::{RequestRecord, mask_key};
 
 use crate::error::ApiError;
 use crate::shape::Shape;
@@ -86,9 +86,10 @@ pub(crate) fn shows(headers: &HeaderMap, expected: &[u8; 32]) -> bool {
 }
 
 impl Caller {
-    /// The key as it may be shown.
-    pub(crate) fn masked(&self) -> &str {
-        &self.masked
+    /// The record says whose request it is.
+    pub(crate) fn noted(self, record: &mut RequestRecord) -> Self {
+        record.key(&self.masked, self.name());
+        self
     }
 
     /// The digest of the key.

@@ -162,8 +162,8 @@ impl Body {
 pub(crate) fn note_drop(record: &mut RequestRecord, why: Why) {
     match why {
         Why::Stalled => record.lost(Lost::Stalled),
-        // It has said so itself, if anybody read it.
-        Why::Held => record.fail_first(ApiError::held_too_long().failure()),
+        // The answer has said so itself, if anybody read it.
+        Why::Held => record.fail_first(ApiError::kept_too_long().failure()),
         Why::Vanished => record.lost(Lost::Vanished),
         Why::HungUp
         | Why::Silent

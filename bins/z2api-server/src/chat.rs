@@ -1,26 +1,21 @@
 //! A chat request, in whichever API: key, body, slot, upstream, answer.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 
+use http::Request;
 use http::header::{self, HeaderValue};
-use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use tokio::time::{Instant, sleep_until, timeout_at};
-use z2api_observability::{RequestRecord, Said};
-use z2api_stream_transform::{Fold, Progress, Sink, Transform, TransformError};
-use z2api_upstream_client::Client;
-use z2api_wire::chat::Chat;
+use tokio::time::sleep_until;
+use z2api_observability::RequestRecord;
+use z2api_stream_transform::Transform;
 
 use crate::answer::{Answer, Opening, Upstream};
 use crate::api::Api;
 use crate::app::App;
 use crate::auth::Caller;
-use crate::body::{Body, Response, json_bytes};
+use crate::body::{Body, Response};
 use crate::error::ApiError;
 use crate::faults::Fault;
-use crate::feedback::Feedback;
-use crate::hearing::Hearing;
 use crate::live::Live;
 use crate::panics::caught;
 use crate::question::{Question, ask};
@@ -28,8 +23,8 @@ use crate::rate::tell_rate;
 use crate::service::refuse;
 use crate::shape::Shape;
 use crate::slot::Slot;
-use crate::tee::Tee;
 use crate::traced::trace;
+use crate::whole::whole;
 
 /// Answers a chat request.
 pub(crate) async fn complete<A: Api>(
@@ -50,10 +45,10 @@ async fn answer<A: Api>(
     app: &Arc<App>,
     live: Arc<Live>,
     request: Request<Incoming>,
-    record: Box<RequestRecord>,
+    mut record: Box<RequestRecord>,
 ) -> Response {
     let caller = match live.keys.check_as(A::SHAPE, request.headers()) {
-        Ok(caller) => caller,
+        Ok(caller) => caller.noted(&mut record),
         Err(error) => return refused::<A>(record, &error),
     };
     let mut response = answer_to::<A>(app, live, &caller, request, record).await;
@@ -148,103 +143,10 @@ async fn stream<A: Api>(
     response
 }
 
-/// The answer in one piece: the same stream, folded, within its own deadline.
-async fn whole<A: Api>(
-    app: &Arc<App>,
-    live: &Live,
-    question: Box<Question<A>>,
-    slot: Slot,
-    mut record: Box<RequestRecord>,
-) -> Response {
-    let began = Instant::now();
-    let in_time = began + live.limits.request;
-    let mut out_of_time = app.out_of_time.subscribe();
-    let Question { api, chat, options, id, feedback, lease: _room, .. } = *question;
-    let told_to_end = slot.listed.told();
-    let (mut transform, mut fold) = (Transform::new(options), Fold::default());
-    let mut kept = live.log.answers.then(Said::default);
-    let mut tee = Tee { sink: &mut fold, kept: kept.as_mut() };
-    let outcome = tokio::select! {
-        folded = timeout_at(
-            began + live.limits.hold,
-            gather(&live.client, &feedback, &chat, in_time, &mut transform, &mut tee, &mut record),
-        ) => folded.unwrap_or_else(|_| Err(ApiError::held_too_long())),
-        _ = out_of_time.wait_for(|over| *over) => Err(ApiError::shutting_down()),
-        () = told_to_end => Err(ApiError::out_of_memory()),
-    };
-    let outcome = outcome.and_then(|()| transform.end(&mut tee).map_err(|e| ApiError::from(&e)));
-    if let Some(kept) = kept {
-        record.answer(kept);
-    }
-    if let Err(error) = outcome {
-        note_counts(&transform, &mut record);
-        return refused::<A>(record, &error);
-    }
-    note_end(&transform, &mut record);
-    let Some(folded) = fold.whole() else {
-        return refused::<A>(record, &ApiError::internal());
-    };
-    let completion = match api.whole(folded, &id) {
-        Ok(completion) => completion,
-        Err(error) => return refused::<A>(record, &error),
-    };
-    record.status(StatusCode::OK.as_u16());
-    let response = json_bytes(StatusCode::OK, Vec::new());
-    response.map(|_| Body::last(completion, record, slot, app))
-}
-
-/// Asks, and folds the whole stream, which is to be there in time. Until it begins, the client has a
-/// clock of its own for that, which knows whether the upstream was silent or had no room.
-async fn gather(
-    client: &Client,
-    feedback: &Feedback,
-    chat: &Chat,
-    in_time: Instant,
-    transform: &mut Transform,
-    sink: &mut impl Sink,
-    record: &mut RequestRecord,
-) -> Result<(), ApiError> {
-    let outcome = feedback.ask(client, chat).await;
-    let mut hearing = outcome.map_err(|failed| ApiError::from(&failed.error))?;
-    let gathering = poll_fn(|cx| fold_ready(&mut hearing, cx, transform, sink, record));
-    let gathered = timeout_at(in_time, gathering).await.map_err(|_| ApiError::too_slow())?;
-    feedback.gathered();
-    gathered
-}
-
-fn fold_ready(
-    hearing: &mut Hearing,
-    cx: &mut std::task::Context<'_>,
-    transform: &mut Transform,
-    sink: &mut impl Sink,
-    record: &mut RequestRecord,
-) -> std::task::Poll<Result<(), ApiError>> {
-    use std::task::Poll;
-    loop {
-        let mut outcome: Result<Progress, TransformError> = Ok(Progress::More);
-        let mut count = 0;
-        let polled = hearing.poll_events(cx, &mut |event| {
-            count += 1;
-            if matches!(outcome, Ok(Progress::More)) {
-                outcome = transform.push(&event, sink);
-            }
-        });
-        record.events(count);
-        match (outcome, polled) {
-            (Err(error), _) => return Poll::Ready(Err(ApiError::from(&error))),
-            (Ok(Progress::Whole), _) | (_, Poll::Ready(None)) => return Poll::Ready(Ok(())),
-            (_, Poll::Ready(Some(Err(error)))) => return Poll::Ready(Err(ApiError::from(&error))),
-            (_, Poll::Ready(Some(Ok(())))) => {}
-            (_, Poll::Pending) => return Poll::Pending,
-        }
-    }
-}
-
 /// What a finished answer leaves in its record.
 pub(crate) fn note_end(transform: &Transform, record: &mut RequestRecord) {
     record.finish_reason(transform.finish_reason().as_str());
     record.upstream_ended();
-    note_counts(transform, record);
 }
 
 /// What an answer leaves in its record, however it ended.
@@ -268,6 +170,6 @@ pub(crate) fn note_counts(transform: &Transform, record: &mut RequestRecord) {
     }
 }
 
-fn refused<A: Api>(record: Box<RequestRecord>, error: &ApiError) -> Response {
+pub(crate) fn refused<A: Api>(record: Box<RequestRecord>, error: &ApiError) -> Response {
     refuse(record, error, A::SHAPE)
 }

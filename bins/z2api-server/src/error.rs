@@ -11,7 +11,7 @@ use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use z2api_admission::{Reason, Rejected};
 use z2api_observability::{Failure, HUNG_UP, Lost, Owner};
 use z2api_stream_transform::{RequestError, TransformError, Unsayable};
-use z2api_upstream_client::Error as UpstreamError;
+use z2api_upstream_client::{Error as UpstreamError, Wait};
 use z2api_wire::json::Unreadable;
 use z2api_wire::openai::error::{ErrorBody, ErrorObject};
 
@@ -36,6 +36,8 @@ pub(crate) struct ApiError {
     /// Whether OpenAI's SDKs should try again by themselves. None: as they see fit.
     should_retry: Option<bool>,
     owner: Owner,
+    /// A limit on how long an answer may take has run out.
+    of_time: bool,
     /// The kind for the metrics; mostly the code.
     log_kind: &'static str,
 }
@@ -57,6 +59,7 @@ impl ApiError {
             retry_after: None,
             should_retry: None,
             owner: if status.is_client_error() { Owner::Client } else { Owner::Gateway },
+            of_time: false,
             log_kind: code,
         }
     }
@@ -279,7 +282,12 @@ impl ApiError {
         let message = "The answer took longer than a request may take (MAX_CONNECTION_TIME).";
         let status = StatusCode::GATEWAY_TIMEOUT;
         let error = Self::new(status, "server_error", "max_connection_time", message);
-        Self { should_retry: Some(false), ..error }
+        Self { should_retry: Some(false), owner: Owner::Upstream, of_time: true, ..error }
+    }
+
+    /// The same, of an answer that waits for its client.
+    pub(crate) fn kept_too_long() -> Self {
+        Self { owner: Owner::Client, ..Self::held_too_long() }
     }
 
     pub(crate) fn no_such_response() -> Self {
@@ -324,6 +332,7 @@ impl ApiError {
             status: self.status.as_u16(),
             kind: self.log_kind,
             owner: self.owner,
+            of_time: self.of_time,
             text: self.log_text(),
             param: self.param.as_deref().map(params::known),
         }
@@ -499,6 +508,7 @@ impl From<&UpstreamError> for ApiError {
             z2api_upstream_client::Owner::Gateway => Owner::Gateway,
             z2api_upstream_client::Owner::Upstream => Owner::Upstream,
         };
+        mapped.of_time = matches!(error, E::Timeout { which: Wait::End, .. });
         mapped.log = Some(format!("{code}: {error}").into());
         if mapped.status == StatusCode::TOO_MANY_REQUESTS {
             mapped.retry_after = Some(error.retry_after().unwrap_or(DEFAULT_WAIT));

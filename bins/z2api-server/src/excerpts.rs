@@ -1,7 +1,6 @@
 //! What of a request's messages the log has, where the settings ask for them.
 
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use z2api_observability::Excerpt;
 use z2api_wire::openai::request::{Content, ImageUrl, Message, Part, Role};
@@ -46,9 +45,9 @@ struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<Excerpt>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool_calls: Option<Value>,
+    tool_calls: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    function_call: Option<Value>,
+    function_call: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<Excerpt>,
 }
@@ -104,16 +103,18 @@ fn shown_content(content: &Content, room: usize) -> Content {
     Content::Parts(told.into_iter().chain(shown).collect())
 }
 
-/// As it is if there is room, without the line breaks that it may have; or else a text of it, cut.
-fn shown_json(json: &RawValue, room: usize) -> Value {
-    let whole = || serde_json::from_str(json.get()).ok();
-    let whole = (json.get().len() <= room).then(whole).flatten();
-    whole.unwrap_or_else(|| Excerpt::of(json.get(), room).to_string().into())
+/// As it is if there is room; or else a text of it, cut. A line break can stand between its words only,
+/// and says nothing there.
+fn shown_json(json: &RawValue, room: usize) -> Box<RawValue> {
+    let text = json.get().replace(['\n', '\r', '\t'], " ");
+    let whole = (text.len() <= room).then(|| RawValue::from_string(text).ok()).flatten();
+    let cut = || to_raw_value(&Excerpt::of(json.get(), room));
+    whole.or_else(|| cut().ok()).unwrap_or_else(|| RawValue::NULL.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -180,10 +181,14 @@ mod tests {
 
     #[test]
     fn no_line_breaks_come_with_what_a_client_wrote() {
-        let calls = RawValue::from_string("[\n 1,\n 2]".to_owned()).unwrap();
+        let calls =
+            RawValue::from_string("[\n 12345678901234567890123,\r\n\t2]".to_owned()).unwrap();
         let mut message = Message::new(Role::Assistant, None);
         message.tool_calls = Some(calls);
         let json = last_messages(&[message]).remove(0);
-        assert_eq!(json.get(), r#"{"role":"assistant","tool_calls":[1,2]}"#);
+        assert_eq!(
+            json.get(),
+            r#"{"role":"assistant","tool_calls":[  12345678901234567890123,   2]}"#
+        );
     }
 }

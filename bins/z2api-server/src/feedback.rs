@@ -42,7 +42,7 @@ impl Feedback {
         Self { admission, class, observed, span }
     }
 
-    /// An answer that goes out in one piece is all there.
+    /// An answer that goes out in one piece is all there, or will not be.
     pub(crate) fn gathered(&self) {
         self.observed.tries.gathered();
     }

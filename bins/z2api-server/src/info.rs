@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
-use z2api_observability::now;
+use z2api_observability::{RequestRecord, now};
 use z2api_wire::anthropic::models as anthropic;
 use z2api_wire::openai::models::{Model, ModelList};
 
@@ -97,10 +97,11 @@ pub(crate) fn alive() -> Response {
 }
 
 /// `GET /health/ready`: new work may come, or why not.
-pub(crate) fn ready(app: &App) -> Response {
+pub(crate) fn ready(app: &App, record: &mut RequestRecord) -> Response {
     match app.not_ready() {
         None => json(StatusCode::OK, &serde_json::json!({"status": "ready"})),
         Some(reason) => {
+            record.not_ready(reason);
             let why = serde_json::json!({"status": "not ready", "reason": reason});
             json(StatusCode::SERVICE_UNAVAILABLE, &why)
         }
@@ -148,8 +149,13 @@ pub(crate) async fn metrics(
 }
 
 /// `GET /v1/models`: those that the caller may ask.
-pub(crate) fn models(live: &Live, headers: &HeaderMap, shape: Shape) -> Result<Response, ApiError> {
-    let caller = live.keys.check_as(shape, headers)?;
+pub(crate) fn models(
+    live: &Live,
+    headers: &HeaderMap,
+    shape: Shape,
+    record: &mut RequestRecord,
+) -> Result<Response, ApiError> {
+    let caller = live.keys.check_as(shape, headers)?.noted(record);
     let allowed = live.models.iter().filter(|model| caller.may_ask(&model.name));
     Ok(match shape {
         Shape::OpenAi => {
@@ -168,8 +174,9 @@ pub(crate) fn model(
     headers: &HeaderMap,
     shape: Shape,
     name: &str,
+    record: &mut RequestRecord,
 ) -> Result<Response, ApiError> {
-    let caller = live.keys.check_as(shape, headers)?;
+    let caller = live.keys.check_as(shape, headers)?.noted(record);
     // Clients encode the slash that a name may have.
     let name = percent_decode_str(name).decode_utf8_lossy();
     let model = live.models.get(&name).ok_or_else(|| ApiError::unknown_model(&name))?;

@@ -48,6 +48,7 @@ mod status;
 mod tee;
 mod traced;
 mod watch;
+mod whole;
 mod workers;
 
 pub use announce::announce;

@@ -50,7 +50,6 @@ pub(crate) async fn ask<A: Api>(
     request: Request<Incoming>,
     record: &mut RequestRecord,
 ) -> Result<(Box<Question<A>>, Share), ApiError> {
-    record.key(caller.masked(), caller.name());
     let share = app.admission.share(&caller.in_admission())?;
     if app.memory.is_short() {
         return Err(ApiError::out_of_memory());

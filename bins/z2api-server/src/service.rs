@@ -128,10 +128,12 @@ async fn answer(
         Route::Text if post => chat::complete::<TextCompletions>(app, live, request, record).await,
         Route::Responses if post => chat::complete::<Responses>(app, live, request, record).await,
         Route::Response(id) if get => {
-            either(record, shape, kept(&live, &app.responses, &request, id))
+            let kept = kept(&live, &app.responses, &request, id, &mut record);
+            either(record, shape, kept)
         }
         Route::Response(id) if request.method() == Method::DELETE => {
-            either(record, shape, forget(&live, &app.responses, request.headers(), id))
+            let forgotten = forget(&live, &app.responses, request.headers(), id, &mut record);
+            either(record, shape, forgotten)
         }
         Route::Messages if post => chat::complete::<Messages>(app, live, request, record).await,
         Route::CountTokens if post => match count_tokens(app, &live, request, &mut record).await {
@@ -140,7 +142,10 @@ async fn answer(
         },
         Route::Health if get => whole(record, info::health(app, &live)),
         Route::Live if get => whole(record, info::alive()),
-        Route::Ready if get => whole(record, info::ready(app)),
+        Route::Ready if get => {
+            let response = info::ready(app, &mut record);
+            whole(record, response)
+        }
         Route::Status if get => {
             either(record, shape, info::status(app, &live, peer.ip(), request.headers()))
         }
@@ -152,10 +157,12 @@ async fn answer(
             page.answer(app, &live, peer.ip(), request.headers(), record)
         }
         Route::Models if get => {
-            either(record, shape, info::models(&live, request.headers(), shape))
+            let models = info::models(&live, request.headers(), shape, &mut record);
+            either(record, shape, models)
         }
         Route::Model(name) if get => {
-            either(record, shape, info::model(&live, request.headers(), shape, name))
+            let model = info::model(&live, request.headers(), shape, name, &mut record);
+            either(record, shape, model)
         }
         Route::NotOffered(what) => refuse(record, &ApiError::not_offered(what), shape),
         Route::Chat

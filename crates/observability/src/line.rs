@@ -80,7 +80,8 @@ pub(crate) struct ResponseLine<'a> {
     pub(crate) trace_id: Option<String>,
     /// When it ended.
     pub(crate) timestamp: String,
-    /// `INFO`; `ERROR` for an answer of 500 and above and for a failed stream.
+    /// `INFO`; `ERROR` for an answer of 500 and above and for a failed stream, unless its client was
+    /// too slow; `WARN` where the gateway is asked whether it is ready, and is not.
     pub(crate) level: &'static str,
     /// `response`.
     pub(crate) r#type: &'static str,

@@ -169,7 +169,7 @@ impl Tries {
         self.lock().let_go = true;
     }
 
-    /// An answer that goes out in one piece is all there.
+    /// An answer that goes out in one piece is all there, or will not be.
     pub fn gathered(&self) {
         self.lock().gathered = Some(Instant::now());
     }
@@ -185,7 +185,8 @@ impl Tries {
         let for_token = noted.waits.of(Queue::Token, now).unwrap_or_default();
         let asked = noted.asked.map(|asked| first.saturating_duration_since(asked));
         let upstream = asked.map(|asked| asked.saturating_sub(for_token));
-        let answer = noted.gathered.map(|at| at.saturating_duration_since(first));
+        let begun = noted.gathered.filter(|_| noted.answered().is_some());
+        let answer = begun.map(|at| at.saturating_duration_since(first));
         let others = [
             ("body", noted.body),
             ("queue", noted.waits.sum(now)),

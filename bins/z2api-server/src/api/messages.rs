@@ -71,8 +71,7 @@ pub(crate) async fn count_tokens(
     struct Count {
         input_tokens: u64,
     }
-    let caller = live.keys.check_either(request.headers())?;
-    record.key(caller.masked(), caller.name());
+    let caller = live.keys.check_either(request.headers())?.noted(record);
     let (body, _room) = intake::read(request, live, &app.memory).await?;
     let request: MessagesRequest = intake::parse(body).await?;
     let model = live.models.get(&request.model);

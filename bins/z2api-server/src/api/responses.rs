@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use serde::Serialize;
+use z2api_observability::RequestRecord;
 use z2api_stream_transform::responses::{
     Asked, Frame, OnWhole, ResponseEvents, answer_turn, chat_request, response,
 };
@@ -105,8 +106,9 @@ pub(crate) fn kept<B>(
     store: &ResponseStore,
     request: &Request<B>,
     id: &str,
+    record: &mut RequestRecord,
 ) -> Result<Response, ApiError> {
-    let caller = live.keys.check(request.headers())?;
+    let caller = live.keys.check(request.headers())?.noted(record);
     let query = request.uri().query().unwrap_or_default();
     if query.split('&').any(|field| field == "stream=true") {
         return Err(ApiError::unsupported("stream", "a kept answer is given whole; leave it out"));
@@ -121,6 +123,7 @@ pub(crate) fn forget(
     store: &ResponseStore,
     headers: &HeaderMap,
     id: &str,
+    record: &mut RequestRecord,
 ) -> Result<Response, ApiError> {
     #[derive(Serialize)]
     struct Deleted<'a> {
@@ -128,7 +131,7 @@ pub(crate) fn forget(
         object: &'static str,
         deleted: bool,
     }
-    let caller = live.keys.check(headers)?;
+    let caller = live.keys.check(headers)?.noted(record);
     if !store.forget(id, &caller.digest()) {
         return Err(ApiError::no_such_response());
     }

@@ -24,9 +24,9 @@ pub use readings::Readings;
 
 use crate::waits::Queue;
 
-/// The kinds of failure that are a fault of the gateway's code, or of its limit on a slot: what the
-/// alert about the gateway's own failures looks at.
-const OUR_FAULTS: [&str; 3] = ["panic", "internal_error", "max_connection_time"];
+/// The kinds of failure that are a fault of the gateway's code: what the alert about the gateway's own
+/// failures looks at.
+const OUR_FAULTS: [&str; 2] = ["panic", "internal_error"];
 /// Why a connection is closed as soon as it is made.
 const NO_PLACE: [&str; 3] = ["too_many", "too_many_operators", "out_of_files"];
 
@@ -152,7 +152,7 @@ impl Metrics {
         all.register("key_requests", help, self.by_key.clone());
         let help = "Time from a chat request's head to its end";
         all.register_with_unit("request_duration", help, Unit::Seconds, self.durations.clone());
-        let help = "Time until the first byte of a chat answer's body";
+        let help = "Time until the first byte of a chat answer's body; refusals are left out";
         all.register_with_unit("time_to_first_byte", help, Unit::Seconds, self.first_bytes.clone());
         let help = "Time from a chat request's head to the model's first token";
         all.register_with_unit(

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tracing::Level;
 
-use super::{Asked, Failure, RequestRecord};
+use super::{Asked, Failure, NOT_READY, RequestRecord};
 use crate::line::{Options, Parameters, RequestLine, ResponseLine, now};
 use crate::metrics::{Ended, Owner};
 use crate::recent::Finished;
@@ -201,14 +201,20 @@ impl RequestRecord {
             (None, Some(status), true) => (status, None),
             (None, _, _) => (HUNG_UP, Some(self.lost.text())),
         };
+        let took = self.began.elapsed();
+        let slow_client = failed.is_some_and(|failure| {
+            let used_up = self.client_wait > took / 2;
+            failure.of_time && (used_up || failure.owner == Owner::Client)
+        });
         let (owner, kind) = match failed {
+            Some(failure) if slow_client => (Owner::Client, Some(failure.kind)),
             Some(failure) => (failure.owner, Some(failure.kind)),
             None if status == HUNG_UP => (Owner::Client, Some(self.lost.kind())),
             None => (Owner::None, None),
         };
         let within = failed.is_some() && self.status.is_some();
         let param = failed.and_then(|failure| failure.param.as_deref());
-        End { status, error, param, owner, kind, within, took: self.began.elapsed() }
+        End { status, error, param, owner, kind, within, slow_client, took }
     }
 }
 
@@ -221,12 +227,19 @@ struct End<'a> {
     kind: Option<&'static str>,
     /// It failed within its answer.
     within: bool,
+    /// Its time has run out, and its client used up most of that.
+    slow_client: bool,
     took: Duration,
 }
 
 impl End<'_> {
     fn level(&self) -> Level {
-        if self.within || self.status >= 500 { Level::ERROR } else { Level::INFO }
+        let failed = self.within || self.status >= 500;
+        match self.kind {
+            Some(NOT_READY) => Level::WARN,
+            _ if failed && !self.slow_client => Level::ERROR,
+            _ => Level::INFO,
+        }
     }
 
     fn is_error(&self) -> bool {
@@ -278,7 +291,7 @@ impl Drop for RequestRecord {
 /// Whoever held the record was at fault, and cannot say so any more.
 fn panicked() -> Failure {
     let text = "a panic within the gateway".to_owned();
-    Failure { status: 500, kind: "panic", owner: Owner::Gateway, text, param: None }
+    Failure { status: 500, kind: "panic", owner: Owner::Gateway, of_time: false, text, param: None }
 }
 
 fn millis(duration: Duration) -> u64 {

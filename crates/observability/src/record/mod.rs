@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::counters::Counters;
 use crate::id::RequestId;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Owner};
 use crate::sink::LogSink;
 use crate::spans::Tracer;
 use crate::tries::{Came, Traced, Tries};
@@ -23,6 +23,9 @@ pub use parts::{Asked, Failure, Lost, Said};
 
 /// A client may call a method what it likes; the longest that is registered has 17 characters.
 const MAX_METHOD: usize = 32;
+
+/// The kind of failure that a gateway is which is not ready.
+pub(crate) const NOT_READY: &str = "not_ready";
 
 /// Of so many parts of a stream, one has its time taken.
 const TIMED: u64 = 16;
@@ -256,6 +259,19 @@ impl RequestRecord {
     /// The request fails with this status, or, once a status has gone out, within its answer.
     pub fn fail(&mut self, failure: Failure) {
         self.failed = Some(failure);
+    }
+
+    /// It asks whether the gateway is ready, and that is not so: nothing that has gone wrong just now,
+    /// and asked again and again.
+    pub fn not_ready(&mut self, reason: &'static str) {
+        self.fail(Failure {
+            status: 503,
+            kind: NOT_READY,
+            owner: Owner::Gateway,
+            of_time: false,
+            text: format!("the gateway is not ready: {reason}"),
+            param: None,
+        });
     }
 
     /// As [`RequestRecord::fail`], unless it has failed already: the first failure is the reason.

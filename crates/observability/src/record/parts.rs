@@ -139,6 +139,9 @@ pub struct Failure {
     pub kind: &'static str,
     /// Who could have prevented it.
     pub owner: Owner,
+    /// A limit on how long an answer may take has run out. Where the client kept it waiting for most of
+    /// that time, it is the client's.
+    pub of_time: bool,
     /// What the log says.
     pub text: String,
     /// The field at fault, in the gateway's own words.

@@ -6,7 +6,14 @@ use super::*;
 use crate::metrics::Owner;
 
 fn failure(status: u16, kind: &'static str) -> Failure {
-    Failure { status, kind, owner: Owner::Upstream, text: kind.to_owned(), param: None }
+    Failure {
+        status,
+        kind,
+        owner: Owner::Upstream,
+        of_time: false,
+        text: kind.to_owned(),
+        param: None,
+    }
 }
 
 #[test]
@@ -126,4 +133,20 @@ fn a_stream_that_fails_is_an_error_under_the_status_it_sent() {
     assert_eq!((&lines[1]["status_code"], &lines[1]["level"]), (&200.into(), &"ERROR".into()));
     assert_eq!(lines[1]["error"], "upstream_truncated");
     assert_eq!(counters.error_count(), 1);
+}
+
+#[test]
+fn time_that_runs_out_is_the_clients_where_it_used_most_of_it() {
+    for (waited, owner, level) in [(0, "upstream", "ERROR"), (60, "client", "INFO")] {
+        let (lines, _) = lines(|mut record| {
+            record.counted();
+            record.status(200);
+            let now = tokio::time::Instant::now();
+            record.waited_for_client(now - Duration::from_secs(waited));
+            record.fail(Failure { of_time: true, ..failure(504, "max_connection_time") });
+            record.whole();
+        });
+        let told = (&lines[1]["error_owner"], &lines[1]["level"]);
+        assert_eq!(told, (&owner.into(), &level.into()));
+    }
 }

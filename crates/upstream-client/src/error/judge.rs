@@ -119,15 +119,12 @@ impl Error {
             Self::Unauthorized { .. } | Self::QuotaExhausted { .. } | Self::Redirected { .. } => {
                 Owner::Gateway
             }
-            Self::Timeout { which, .. } => match which {
-                Wait::GuestToken | Wait::FirstEvent | Wait::NextEvent => Owner::Upstream,
-                Wait::End => Owner::Gateway,
-            },
             Self::Guest(error) => error.owner(),
             Self::Unavailable { last, .. } => last.owner(),
             Self::Connect { .. }
             | Self::Certificate { .. }
             | Self::Disconnected { .. }
+            | Self::Timeout { .. }
             | Self::Rejected { .. }
             | Self::RateLimited { .. }
             | Self::Blocked { .. }
