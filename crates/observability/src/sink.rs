@@ -261,7 +261,7 @@ fn dropped_line(count: u64) -> String {
 /// Escapes what could break or disguise a line on a terminal: JSON itself allows it in strings,
 /// and outside of strings it does not occur.
 fn harmless(json: String) -> String {
-    if json.is_ascii() && !json.contains('\u{7f}') || !json.contains(is_harmful) {
+    if !holds_harm(&json) {
         return json;
     }
     let mut out = String::with_capacity(json.len() + 16);
@@ -276,6 +276,16 @@ fn harmless(json: String) -> String {
         }
     }
     out
+}
+
+/// Whether something is harmful in it. By its bytes: most are of no character that could be.
+fn holds_harm(text: &str) -> bool {
+    text.bytes().enumerate().any(|(at, byte)| match byte {
+        0x7f => true,
+        // The first bytes of the others. No character has one of these in its middle.
+        0xc2 | 0xd8 | 0xe1 | 0xe2 | 0xef | 0xf3 => text[at..].starts_with(is_harmful),
+        _ => false,
+    })
 }
 
 /// Controls beyond those that JSON escapes itself, separators of lines, what turns the direction of
@@ -354,6 +364,14 @@ mod tests {
                     prop_assert_eq!(line[&name].as_str().unwrap(), &text);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_harmful_is_found_by_its_first_byte() {
+        for c in '\0'..=char::MAX {
+            let text = format!("天{c}é");
+            assert_eq!(holds_harm(&text), is_harmful(c), "{c:?}");
         }
     }
 
