@@ -1,8 +1,9 @@
 //! That a secret which gets out fails its test: each is let out on purpose, and found.
 //!
-//! One test, since what is found is told at the end of whichever gateway of the process ends first.
+//! One test with gateways, since what is found is told at the end of whichever of the process ends first.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 
 use serde_json::json;
 use z2api_tests::{Gateway, KEY, foreign_traces};
@@ -94,4 +95,21 @@ async fn what_gets_out_fails_the_test_that_let_it_out() {
     let agent = LetOut { agent: KEY, ..LetOut::default() };
     check(answers(), &told, agent, (KEY, "the log")).await;
     assert!(foreign_traces() > 0, "the finest level of the libraries");
+}
+
+/// A process that ends this way is another one: this test alone, with this variable.
+const AGAIN: &str = "Z2API_LEAKS_AGAIN";
+
+#[tokio::test]
+async fn what_gets_out_when_no_gateway_is_left_ends_the_process() {
+    if std::env::var_os(AGAIN).is_some() {
+        assert_eq!(complaint(answers(), &[], LetOut::default()).await, None);
+        tracing::trace!(target: "a_library", "{KEY}");
+        return;
+    }
+    let mut process = Command::new(std::env::current_exe().unwrap());
+    let name = "what_gets_out_when_no_gateway_is_left_ends_the_process";
+    let output = process.args(["--exact", name]).env(AGAIN, "1").output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && told.contains(&format!("{KEY:?} in a_library")), "{told}");
 }

@@ -80,6 +80,7 @@ impl Gateway {
         memory: Option<MemorySource>,
     ) -> Self {
         listen();
+        watch::begin();
         let sim = Sim::start(plan).await.expect("a simulated upstream");
         sim.look_on(learn_upstream);
         let config = config(dialect, &sim, variables);
@@ -253,8 +254,10 @@ impl Drop for Gateway {
         let without_texts = &[Kind::Key, Kind::Complaint][..];
         let kinds = if *self.logs_texts.get_mut() { without_texts } else { ANY };
         self.log.lines().iter().for_each(|line| watch::check(kinds, "the log", line));
-        if !std::thread::panicking() {
-            let leaks = watch::taken();
+        let leaks = watch::end();
+        if std::thread::panicking() {
+            leaks.iter().for_each(|leak| eprintln!("a secret got out: {leak}"));
+        } else {
             assert!(leaks.is_empty(), "a secret got out: {}", leaks.join("\n"));
         }
     }

@@ -4,6 +4,7 @@
 //! line is held against all that the process has learnt so far, whichever gateway it comes from.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// What is looked for, by its kind.
@@ -34,7 +35,13 @@ type Secret = (Vec<u8>, Kind);
 static SECRETS: LazyLock<RwLock<HashMap<[u8; LEAST], Vec<Secret>>>> =
     LazyLock::new(RwLock::default);
 
-static LEAKS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static FOUND: Mutex<Found> = Mutex::new(Found { leaks: Vec::new(), gateways: 0 });
+
+/// What was found, and how many gateways there are that tell it at their end.
+struct Found {
+    leaks: Vec<String>,
+    gateways: usize,
+}
 
 /// Has a word looked for from now on; too short a one is passed over.
 pub fn keep(kind: Kind, word: &str) {
@@ -70,18 +77,32 @@ pub fn find(kinds: &[Kind], text: &str) -> Option<String> {
         .map(|(_, (word, _))| String::from_utf8_lossy(word).into_owned())
 }
 
-/// Looks for words of these kinds; one that is found is told at the end of the next gateway.
+/// Looks for words of these kinds; one that is found is told at the end of the next gateway. Where there is no
+/// gateway there may never be one again: then the process ends with it.
 pub fn check(kinds: &[Kind], place: &str, text: &str) {
-    if let Some(word) = find(kinds, text) {
-        leaks().push(format!("{word:?} in {place}: {text}"));
+    let Some(word) = find(kinds, text) else { return };
+    let leak = format!("{word:?} in {place}: {text}");
+    let mut found = found();
+    if found.gateways == 0 {
+        // Not by `eprintln`, whose words would be kept for the end of the test.
+        let _ = writeln!(std::io::stderr(), "a secret got out when no gateway was left: {leak}");
+        std::process::abort();
     }
+    found.leaks.push(leak);
 }
 
-/// Takes what was found so far in this process.
-pub fn taken() -> Vec<String> {
-    std::mem::take(&mut *leaks())
+/// A gateway begins.
+pub fn begin() {
+    found().gateways += 1;
 }
 
-fn leaks() -> MutexGuard<'static, Vec<String>> {
-    LEAKS.lock().unwrap_or_else(PoisonError::into_inner)
+/// A gateway ends, and takes what was found so far in this process.
+pub fn end() -> Vec<String> {
+    let mut found = found();
+    found.gateways -= 1;
+    std::mem::take(&mut found.leaks)
+}
+
+fn found() -> MutexGuard<'static, Found> {
+    FOUND.lock().unwrap_or_else(PoisonError::into_inner)
 }
