@@ -231,16 +231,6 @@ async fn what_a_tokens_refusals_taught_is_told() {
 }
 
 #[tokio::test]
-async fn no_label_is_of_a_clients_making() {
-    let gateway = Gateway::start(Dialect::OpenAi, fine()).await;
-    gateway.chat("evil-name", json!({})).await.text().await;
-    gateway.send("POST", "/evil/path", &[("user-agent", "evil")], b"").await.text().await;
-    gateway.send("EVIL", "/v1/models", &[("x-request-id", "evil")], b"").await.text().await;
-    gateway.lines("response", 3).await;
-    assert!(!scrape(&gateway).await.contains("evil"));
-}
-
-#[tokio::test]
 async fn the_process_and_the_program_are_told_by_the_names_that_all_use() {
     let gateway = Gateway::with(Dialect::OpenAi, fine(), &[("MAX_CLIENT_CONNECTIONS", "77")]).await;
     let scrape = scrape(&gateway).await;
