@@ -90,7 +90,7 @@ async fn a_later_head_has_its_deadline_too() {
     let gateway = web(fine(), &[("CLIENT_HEAD_TIMEOUT", "7000")]).await;
     let mut peer = Raw::connect(gateway.address).await;
     peer.send(HEALTH).await;
-    peer.until("\"uptime_seconds\":0}").await;
+    peer.answer().await;
     sleep(Duration::from_secs(20)).await;
     peer.send("GET /hea").await;
     let (seconds, got) = closes(&mut peer).await;

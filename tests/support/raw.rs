@@ -74,6 +74,18 @@ impl Raw {
         String::from_utf8(all).expect("text")
     }
 
+    /// Reads one answer, which tells its length, and no byte more.
+    pub async fn answer(&mut self) -> Answer {
+        let mut got = Vec::new();
+        let reads = async {
+            while !is_whole(&got) {
+                got.push(self.socket.read_u8().await.expect("more of an answer"));
+            }
+        };
+        timeout(PATIENCE, reads).await.expect("an answer in time");
+        answers(&got).remove(0)
+    }
+
     /// Reads for a while at most; what came, and whether the other side closed.
     pub async fn within(&mut self, time: Duration) -> (Vec<u8>, bool) {
         let mut all = Vec::new();
@@ -91,6 +103,15 @@ impl Raw {
     pub fn reset(self) {
         SockRef::from(&self.socket).set_linger(Some(Duration::ZERO)).expect("a socket");
     }
+}
+
+/// Whether these bytes are an answer up to the end of its body, by the length it tells.
+fn is_whole(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let head = head.to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    body.len() >= length.and_then(|length| length.parse().ok()).expect("a length")
 }
 
 /// All answers in what a peer got; interim ones too.
