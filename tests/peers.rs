@@ -265,19 +265,9 @@ async fn beyond_the_limit_connections_are_told_so_and_health_is_answered() {
 #[tokio::test]
 async fn beyond_the_reserve_a_connection_is_closed_with_a_word() {
     let gateway = web(fine(), &[("MAX_CLIENT_CONNECTIONS", "1")]).await;
-    let mut silent = Vec::new();
-    let refused = async {
-        loop {
-            let mut peer = Raw::connect(gateway.address).await;
-            let (got, closed) = peer.within(Duration::from_millis(20)).await;
-            if closed && !got.is_empty() {
-                return got;
-            }
-            silent.push(peer);
-        }
-    };
-    let got = timeout(PATIENCE, refused).await.expect("a refusal");
-    let answer = &answers(&got)[0];
+    let _silent = gateway.silent(1 + 64).await;
+    let mut peer = Raw::connect(gateway.address).await;
+    let answer = &answers(&peer.to_the_end().await)[0];
     assert_eq!(answer.status, 503);
     let body: Value = serde_json::from_str(&answer.body).unwrap();
     assert_eq!(body["error"]["code"], "too_many_connections");

@@ -62,6 +62,16 @@ impl Gateway {
         client
     }
 
+    /// So many connections that say nothing, once it has taken all of them and there are no others.
+    pub async fn silent(&self, count: usize) -> Vec<Raw> {
+        let mut silent = Vec::new();
+        for _ in 0..count {
+            silent.push(Raw::connect(self.address).await);
+        }
+        self.until(|gateway| gateway.connections() == count).await;
+        silent
+    }
+
     /// Starts one with the defaults, without delays between retries.
     pub async fn start(dialect: Dialect, plan: impl Plan) -> Self {
         Self::with(dialect, plan, &[]).await
