@@ -116,6 +116,7 @@ async fn who_could_not_be_served_in_time_is_refused_without_waiting() {
     for _ in 0..8 {
         let (one, other) = tokio::join!(ask(&gateway, KEY, false), ask(&gateway, KEY, false));
         assert_eq!((one.status, other.status), (200, 200));
+        gateway.until(|gateway| gateway.in_flight() == 0).await;
     }
     gateway.sim.set_plan(stuck());
     let held = [ask(&gateway, KEY, true).await, ask(&gateway, KEY, true).await];

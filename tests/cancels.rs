@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use z2api_tests::web::{END, PIECE, endless, fine, stuck};
-use z2api_tests::{Gateway, Level};
+use z2api_tests::{Gateway, LONG, Level};
 use z2api_upstream_sim::Script;
 use z2api_wire::event::Dialect;
 
@@ -15,7 +15,9 @@ fn beyond_all() -> Script {
 }
 
 async fn gateway(plan: Script, variables: &[(&str, &str)]) -> Gateway {
-    Gateway::with(Dialect::ZaiWeb, plan, variables).await
+    // Its scrapes are no requests of these tests.
+    let quiet = [("LOG_PROBES", "false")];
+    Gateway::with(Dialect::ZaiWeb, plan, &[&quiet[..], variables].concat()).await
 }
 
 async fn ask(gateway: &Gateway, fields: Value) {
@@ -86,8 +88,8 @@ async fn an_upstream_that_takes_too_long_is_let_go_of_by_its_own_fault() {
     for (variable, stream) in
         [("REQUEST_TIMEOUT", false), ("STREAM_IDLE_TIMEOUT", true), ("STREAM_IDLE_TIMEOUT", false)]
     {
-        let gateway = gateway(stuck(), &[(variable, "100")]).await;
-        ask(&gateway, json!({"stream": stream})).await;
+        let gateway = gateway(stuck(), &[(variable, LONG)]).await;
+        gateway.out_of_time(1, ask(&gateway, json!({"stream": stream}))).await;
         check(&gateway, variable, Some("upstream")).await;
     }
 }
@@ -107,8 +109,8 @@ async fn what_cannot_be_used_is_let_go_of_by_the_upstreams_fault() {
 async fn limits_of_the_gateway_are_its_own_doing() {
     for variable in ["STREAM_TIMEOUT", "MAX_CONNECTION_TIME"] {
         for stream in [true, false] {
-            let gateway = gateway(stuck(), &[(variable, "100")]).await;
-            ask(&gateway, json!({"stream": stream})).await;
+            let gateway = gateway(stuck(), &[(variable, LONG)]).await;
+            gateway.out_of_time(1, ask(&gateway, json!({"stream": stream}))).await;
             check(&gateway, variable, Some("gateway")).await;
         }
     }

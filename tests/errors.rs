@@ -1,7 +1,7 @@
 //! What goes wrong, and how the client learns of it.
 
 use serde_json::{Value, json};
-use z2api_tests::{Gateway, KEY, Reply};
+use z2api_tests::{Gateway, KEY, LONG, Reply};
 use z2api_upstream_sim::{Plan, Script, fails_first, faults};
 use z2api_wire::event::Dialect;
 
@@ -338,30 +338,37 @@ async fn an_upstream_that_is_not_there_is_a_502() {
     assert_eq!(gateway.lines("response", 1).await[0]["retry_count"], 1);
 }
 
+/// The error of an answer whose limits are over after so many of the upstream's events.
+async fn out_of_time(plan: Script, limits: &[(&str, &str)], stream: bool, events: u64) -> Value {
+    let gateway = Gateway::with(Dialect::ZaiWeb, plan, limits).await;
+    let asked = async {
+        let reply = gateway.chat("GLM-4.5", json!({"stream": stream})).await;
+        assert_eq!(reply.status, if stream && events > 0 { 200 } else { 504 });
+        if reply.status != 200 {
+            return error_of(reply).await;
+        }
+        let last = reply.events().await.pop().unwrap();
+        serde_json::from_str::<Value>(&last).unwrap()["error"].clone()
+    };
+    gateway.out_of_time(events, asked).await
+}
+
 #[tokio::test]
 async fn our_clocks_end_in_a_504() {
-    let silent = fine().head_after(z2api_tests::PATIENCE);
-    let variables = [("REQUEST_TIMEOUT", "60")];
-    let gateway = Gateway::with(Dialect::ZaiWeb, silent, &variables).await;
+    let silent = fine().head_after(std::time::Duration::from_secs(600));
     for stream in [true, false] {
-        let reply = gateway.chat("GLM-4.5", json!({"stream": stream})).await;
-        assert_eq!(reply.status, 504);
-        error_of(reply).await;
+        let error = out_of_time(silent.clone(), &[("REQUEST_TIMEOUT", LONG)], stream, 0).await;
+        assert_eq!(error["code"], "upstream_first_event_timeout", "{error}");
     }
-    let stuck = fine().stall_after(1);
+    let stuck = || fine().stall_after(1);
     // An answer in one piece has two clocks, and the shorter one is named.
     for (request, hold, named) in
-        [("60", "60000", "REQUEST_TIMEOUT"), ("60000", "60", "MAX_CONNECTION_TIME")]
+        [(LONG, "60000", "REQUEST_TIMEOUT"), ("60000", LONG, "MAX_CONNECTION_TIME")]
     {
         let clocks = [("REQUEST_TIMEOUT", request), ("MAX_CONNECTION_TIME", hold)];
-        let gateway = Gateway::with(Dialect::ZaiWeb, stuck.clone(), &clocks).await;
-        let reply = gateway.chat("GLM-4.5", json!({"stream": false})).await;
-        assert_eq!(reply.status, 504);
-        let error = error_of(reply).await;
+        let error = out_of_time(stuck(), &clocks, false, 1).await;
         assert!(error["message"].as_str().unwrap().contains(named), "{error}");
     }
-    let gateway = Gateway::with(Dialect::ZaiWeb, stuck, &[("STREAM_IDLE_TIMEOUT", "60")]).await;
-    let events = gateway.chat("GLM-4.5", json!({"stream": true})).await.events().await;
-    let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();
-    assert_eq!(last["error"]["code"], "upstream_idle_timeout");
+    let error = out_of_time(stuck(), &[("STREAM_IDLE_TIMEOUT", LONG)], true, 1).await;
+    assert_eq!(error["code"], "upstream_idle_timeout");
 }

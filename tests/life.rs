@@ -6,12 +6,9 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use z2api_tests::web::{END, PIECE, fine, stuck};
-use z2api_tests::{Gateway, PATIENCE};
+use z2api_tests::{Gateway, LONG, PATIENCE, Raw, chat_request, pass_long};
 use z2api_upstream_sim::{Outcome, Script};
 use z2api_wire::event::Dialect;
-
-/// What a hang-up may take to reach the upstream.
-const SOON: Duration = Duration::from_secs(1);
 
 async fn gateway(plan: Script, slots: &str, queue: &str) -> Gateway {
     let variables = [("MAX_CONCURRENT_CONNECTIONS", slots), ("CONNECTION_QUEUE_SIZE", queue)];
@@ -54,15 +51,16 @@ async fn a_hang_up_gives_the_slot_back_and_closes_the_upstream() {
         let gateway = gateway(plan, "1", "0").await;
         let body = json!({"model": "GLM-4.5", "messages": [{"role": "user", "content": "x"}],
             "stream": fields["stream"]});
-        let asked = tokio::time::timeout(Duration::from_millis(300), async {
+        let asked = async {
             let mut reply = gateway.post(&body).await;
             reply.event().await;
             std::future::pending::<()>().await;
-        });
-        let (_, asked_upstream) =
-            tokio::join!(asked, gateway.sim.until(|sim| sim.open_streams() == 1, PATIENCE));
-        assert!(asked_upstream);
-        assert!(gateway.sim.until(|sim| sim.open_streams() == 0, SOON).await, "{fields}");
+        };
+        tokio::select! {
+            () = asked => {}
+            is_asked = gateway.sim.until(|sim| sim.open_streams() == 1, PATIENCE) => assert!(is_asked),
+        }
+        assert!(gateway.sim.until(|sim| sim.open_streams() == 0, PATIENCE).await, "{fields}");
         assert_eq!(gateway.sim.chats()[0].outcome, Outcome::PeerClosed);
         gateway.until(|gateway| gateway.in_flight() == 0).await;
         let line = &gateway.lines("response", 1).await[0];
@@ -164,38 +162,47 @@ async fn a_silent_upstream_does_not_make_a_silent_stream() {
     assert_eq!(reply.status, 200);
     let text = reply.text().await;
     assert!(text.contains("\"content\":\"tide \"") && text.ends_with("data: [DONE]\n\n"), "{text}");
-    let stuck_gateway = Gateway::with(
-        Dialect::ZaiWeb,
-        stuck(),
-        &[("CONNECTION_CHECK_INTERVAL", "1"), ("STREAM_IDLE_TIMEOUT", "1500")],
-    )
-    .await;
-    let text = stuck_gateway.chat("GLM-4.5", streamed()).await.text().await;
-    assert!(text.contains(": keep-alive\n\n"), "{text}");
-    let off = [("DISABLE_CONNECTION_CHECK", "true"), ("STREAM_IDLE_TIMEOUT", "1500")];
-    let gateway = Gateway::with(Dialect::ZaiWeb, stuck(), &off).await;
-    let text = gateway.chat("GLM-4.5", streamed()).await.text().await;
+    let beats = [("CONNECTION_CHECK_INTERVAL", "10")];
+    let gateway = Gateway::with(Dialect::ZaiWeb, stuck(), &beats).await;
+    let mut client = Raw::connect(gateway.address).await;
+    client.send(chat_request(true, "")).await;
+    client.until("tide").await;
+    pass_long().await;
+    client.until(": keep-alive\n\n").await;
+    let off = [("DISABLE_CONNECTION_CHECK", "true"), ("STREAM_IDLE_TIMEOUT", LONG)];
+    let gateway = Gateway::with(Dialect::ZaiWeb, stuck(), &[&beats[..], &off].concat()).await;
+    let asked = async { gateway.chat("GLM-4.5", streamed()).await.text().await };
+    let text = gateway.out_of_time(1, asked).await;
     assert!(!text.contains("keep-alive"), "{text}");
 }
 
 #[tokio::test]
 async fn a_request_may_not_hold_its_slot_for_ever() {
-    let variables = [("MAX_CONNECTION_TIME", "100")];
-    let gateway = Gateway::with(Dialect::ZaiWeb, stuck(), &variables).await;
-    let events = gateway.chat("GLM-4.5", streamed()).await.events().await;
-    let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();
-    assert_eq!(last["error"]["code"], "max_connection_time");
-    assert_eq!(gateway.chat("GLM-4.5", json!({})).await.status, 504);
+    for stream in [true, false] {
+        let gateway =
+            Gateway::with(Dialect::ZaiWeb, stuck(), &[("MAX_CONNECTION_TIME", LONG)]).await;
+        let asked = async {
+            let reply = gateway.chat("GLM-4.5", json!({"stream": stream})).await;
+            assert_eq!(reply.status, if stream { 200 } else { 504 });
+            reply.text().await
+        };
+        let text = gateway.out_of_time(1, asked).await;
+        assert!(text.contains("max_connection_time"), "{text}");
+    }
 }
 
 /// Whether the upstream is silent at first or later, and whether or not heartbeats begin the answer.
 #[tokio::test]
 async fn a_silent_upstream_does_not_hold_a_slot_for_longer_either() {
     for beats in ["false", "true"] {
-        let variables = [("MAX_CONNECTION_TIME", "100"), ("DISABLE_CONNECTION_CHECK", beats)];
-        let silent = fine().head_after(PATIENCE);
+        let variables = [
+            ("MAX_CONNECTION_TIME", LONG),
+            ("DISABLE_CONNECTION_CHECK", beats),
+            ("LOG_PROBES", "false"),
+        ];
+        let silent = fine().head_after(Duration::from_secs(600));
         let gateway = Gateway::with(Dialect::ZaiWeb, silent, &variables).await;
-        let reply = gateway.chat("GLM-4.5", streamed()).await;
+        let reply = gateway.out_of_time(0, gateway.chat("GLM-4.5", streamed())).await;
         assert_eq!(reply.status, 504);
         assert_eq!(reply.json().await["error"]["code"], "max_connection_time");
         assert_eq!(gateway.lines("response", 1).await[0]["attempts"][0]["outcome"], "given_up");
@@ -218,9 +225,10 @@ async fn short_of_memory_nothing_new_is_taken() {
 #[tokio::test]
 async fn an_endless_stream_ends_with_its_time_too() {
     let endless = Script::events([PIECE]).endless();
-    let gateway = Gateway::with(Dialect::ZaiWeb, endless, &[("MAX_CONNECTION_TIME", "300")]).await;
-    let events = gateway.chat("GLM-4.5", streamed()).await.events();
-    let events = tokio::time::timeout(PATIENCE, events).await.expect("an end");
+    let gateway = Gateway::with(Dialect::ZaiWeb, endless, &[("MAX_CONNECTION_TIME", LONG)]).await;
+    let reply = gateway.chat("GLM-4.5", streamed()).await;
+    pass_long().await;
+    let events = tokio::time::timeout(PATIENCE, reply.events()).await.expect("an end");
     assert!(events.last().unwrap().contains("max_connection_time"), "{:?}", events.last());
     gateway.until(|gateway| gateway.in_flight() == 0).await;
 }

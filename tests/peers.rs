@@ -226,7 +226,7 @@ async fn a_reader_that_is_stuck_is_let_go_and_the_slot_comes_back() {
 /// The timer within the answer does not run while the client does not read.
 #[tokio::test]
 async fn a_slot_is_not_held_for_ever_by_a_client_that_does_not_read() {
-    let gateway = web(endless(), &[("MAX_CONNECTION_TIME", "300")]).await;
+    let gateway = web(endless(), &[("MAX_CONNECTION_TIME", "2000")]).await;
     let _never = gateway.unread_stream().await;
     gateway.until(|gateway| gateway.in_flight() == 0).await;
     let line = gateway.lines("response", 1).await.remove(0);

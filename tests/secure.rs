@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 use z2api_config::{Config, Flags};
 use z2api_tests::web::{END, PIECE, endless, fine, stuck};
-use z2api_tests::{Certificate, Gateway, KEY, PATIENCE, Raw, chat_request};
+use z2api_tests::{Certificate, Gateway, KEY, LONG, PATIENCE, Raw, chat_request, pass_long};
 use z2api_upstream_sim::Script;
 use z2api_wire::event::Dialect;
 
@@ -216,11 +216,12 @@ async fn a_stream_of_many_that_is_reset_gives_its_slot_back() {
 #[tokio::test]
 async fn a_stream_that_is_granted_nothing_does_not_hold_its_slot_for_ever() {
     let endless = endless();
-    let variables = [("ENABLE_HTTP2", "true"), ("MAX_CONNECTION_TIME", "100")];
+    let variables = [("ENABLE_HTTP2", "true"), ("MAX_CONNECTION_TIME", LONG)];
     let gateway = Gateway::with(Dialect::ZaiWeb, endless, &variables).await;
     let mut client = http2(TcpStream::connect(gateway.address).await.unwrap()).await;
     let unread = client.send_request(question(Version::HTTP_2, true)).await.unwrap();
     assert_eq!(gateway.in_flight(), 1);
+    pass_long().await;
     gateway.until(|gateway| gateway.in_flight() == 0).await;
     drop(unread);
 }

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use socket2::SockRef;
+use tokio::time::timeout;
 use z2api_tests::web::END;
-use z2api_tests::{Gateway, Raw, chat_request};
+use z2api_tests::{Gateway, LONG, PATIENCE, Raw, chat_request, pass_long};
 use z2api_upstream_sim::Script;
 use z2api_wire::event::Dialect;
 
@@ -15,12 +16,13 @@ fn long() -> Script {
     Script::events([piece.to_string().as_str(), END])
 }
 
-/// The upstream has said everything, and the client has read nothing.
+/// The upstream has said everything, and the client, which is answered, has read nothing.
 async fn unread(gateway: &Gateway, stream: bool, lines: &str) -> Raw {
     let mut client = Raw::with_small_window(gateway.address, 4096).await;
     client.send(chat_request(stream, lines)).await;
     gateway.until(|gateway| gateway.sim.chat_requests() == 1).await;
     gateway.until(|gateway| gateway.sim.open_streams() == 0).await;
+    timeout(PATIENCE, client.socket.readable()).await.expect("an answer").unwrap();
     let status = gateway.get("/status").await.json().await;
     assert_eq!(status["current_connections"], 1, "it holds its slot: {status}");
     let ended = gateway.log.lines().into_iter().filter(|line| line.contains("/v1/chat"));
@@ -76,8 +78,9 @@ async fn who_hangs_up_before_the_last_byte_has_hung_up() {
 #[tokio::test]
 async fn who_never_reads_it_is_let_go_of() {
     for stream in [true, false] {
-        let gateway = gateway(&[("CLIENT_STALL_TIMEOUT", "1000")]).await;
+        let gateway = gateway(&[("CLIENT_STALL_TIMEOUT", LONG)]).await;
         let _client = unread(&gateway, stream, "").await;
+        pass_long().await;
         check(gateway, 499, Some("client_stalled")).await;
     }
 }
@@ -85,8 +88,9 @@ async fn who_never_reads_it_is_let_go_of() {
 #[tokio::test]
 async fn it_may_not_hold_its_slot_for_longer_than_any_other() {
     for stream in [true, false] {
-        let gateway = gateway(&[("MAX_CONNECTION_TIME", "1500")]).await;
+        let gateway = gateway(&[("MAX_CONNECTION_TIME", LONG)]).await;
         let _client = unread(&gateway, stream, "").await;
+        pass_long().await;
         let line = check(gateway, 200, Some("max_connection_time")).await;
         assert_eq!((&line["error_owner"], &line["level"]), (&json!("client"), &json!("INFO")));
     }

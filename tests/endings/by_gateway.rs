@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use z2api_tests::web::{END, PIECE, endless, fine, stuck};
-use z2api_tests::{Gateway, Level};
+use z2api_tests::{Gateway, LONG, Level};
 use z2api_upstream_sim::Script;
 use z2api_wire::event::Dialect;
 
@@ -81,9 +81,11 @@ async fn a_full_queue() {
 async fn a_slot_that_is_held_for_too_long() {
     for path in APIS {
         for (stream, status) in [(true, 200), (false, 504)] {
-            let gateway = web(stuck(), &[("MAX_CONNECTION_TIME", "100")]).await;
-            ask(&gateway, path, stream).await.text().await;
-            check(&gateway, path, by_gateway(status, "max_connection_time")).await;
+            let gateway = web(stuck(), &[("MAX_CONNECTION_TIME", LONG)]).await;
+            let asked = async { ask(&gateway, path, stream).await.text().await };
+            gateway.out_of_time(1, asked).await;
+            let ending = (status, Some(("max_connection_time", "upstream")));
+            check(&gateway, path, ending).await;
         }
     }
 }

@@ -1,5 +1,8 @@
 //! How the upstream's answer ends it, in every API.
 
+use std::time::Duration;
+
+use z2api_tests::LONG;
 use z2api_tests::web::{PIECE, fine, stuck};
 use z2api_upstream_sim::Script;
 
@@ -56,21 +59,32 @@ async fn a_break_within_it() {
 }
 
 #[tokio::test]
-async fn a_silence_that_is_too_long() {
+async fn a_silence_within_it_that_is_too_long() {
     let idle = |status| by_upstream(status, "upstream_idle_timeout");
-    let variable = ("STREAM_IDLE_TIMEOUT", "100");
-    ends("idle", stuck(), variable, idle(200), idle(504)).await;
-    let late = by_upstream(504, "upstream_first_event_timeout");
-    let silent = fine().head_after(std::time::Duration::from_secs(600));
-    ends("late", silent, ("REQUEST_TIMEOUT", "100"), late, late).await;
+    ends("idle", stuck(), ("STREAM_IDLE_TIMEOUT", "100"), idle(200), idle(504)).await;
+}
+
+#[tokio::test]
+async fn a_silence_before_it_that_is_too_long() {
+    let silent = fine().head_after(Duration::from_secs(600));
+    for path in APIS {
+        for stream in [true, false] {
+            let gateway = web(silent.clone(), &[("REQUEST_TIMEOUT", LONG)]).await;
+            let asked = async { ask(&gateway, path, stream).await.text().await };
+            gateway.out_of_time(0, asked).await;
+            let late = by_upstream(504, "upstream_first_event_timeout");
+            check(&gateway, &format!("{path}, {stream}"), late).await;
+        }
+    }
 }
 
 /// A stream may go on for longer than that.
 #[tokio::test]
 async fn an_answer_in_one_piece_that_is_not_whole_in_time() {
     for path in APIS {
-        let gateway = web(stuck(), &[("REQUEST_TIMEOUT", "100")]).await;
-        ask(&gateway, path, false).await.text().await;
+        let gateway = web(stuck(), &[("REQUEST_TIMEOUT", LONG)]).await;
+        let asked = async { ask(&gateway, path, false).await.text().await };
+        gateway.out_of_time(1, asked).await;
         check(&gateway, path, by_upstream(504, "request_timeout")).await;
     }
 }

@@ -16,6 +16,7 @@ use z2api_server::{App, Ended, MemorySource, Workers, bind, serve};
 use z2api_upstream_sim::{Plan, Sim};
 use z2api_wire::event::Dialect;
 
+use crate::clock::pass_long;
 use crate::http::{Reply, send};
 use crate::listen::listen;
 use crate::raw::{Raw, chat_request};
@@ -177,6 +178,26 @@ impl Gateway {
             }
         };
         tokio::time::timeout(PATIENCE, waiting).await.expect("what was waited for");
+    }
+
+    /// What comes of a request that is the only one, if a limit of [`LONG`](crate::LONG) is over as soon as the
+    /// upstream has been asked and so many of its events have come.
+    pub async fn out_of_time<T>(&self, events: u64, asked: impl Future<Output = T>) -> T {
+        let time = async {
+            self.until(|gateway| gateway.sim.open_streams() == 1).await;
+            self.heard(events).await;
+            pass_long().await;
+        };
+        tokio::join!(asked, time).0
+    }
+
+    /// Waits until it has had so many of the upstream's events since its start.
+    pub async fn heard(&self, events: u64) {
+        let sample = format!("z2api_stream_events_total {events}");
+        let hearing = async {
+            while !self.get("/metrics").await.text().await.lines().any(|line| line == sample) {}
+        };
+        tokio::time::timeout(PATIENCE, hearing).await.expect("as many events");
     }
 
     /// Tells it to stop, as SIGTERM does.

@@ -2,6 +2,7 @@
 //! gateway in front of a simulated upstream, and a client that sees the bytes.
 
 mod certificate;
+mod clock;
 mod gateway;
 mod http;
 mod level;
@@ -16,6 +17,7 @@ pub mod watch;
 pub mod web;
 
 pub use certificate::Certificate;
+pub use clock::{LONG, pass_long};
 pub use gateway::{Gateway, KEY, PATIENCE};
 pub use http::{Reply, send};
 pub use level::Level;

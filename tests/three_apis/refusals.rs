@@ -1,9 +1,11 @@
 //! Refusals of the upstream and of the gateway: the same status, words and headers everywhere.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use z2api_config::keygen;
 use z2api_tests::web::{endless, fine, stuck};
-use z2api_tests::{Gateway, KEY, PATIENCE, Reply};
+use z2api_tests::{Gateway, KEY, LONG, Reply};
 use z2api_upstream_sim::{Plan, Script, faults};
 use z2api_wire::event::Dialect;
 
@@ -148,27 +150,23 @@ async fn an_upstream_that_is_left_alone_is_the_same_everywhere() {
     assert!(metrics.contains(rejected), "{metrics}");
 }
 
-/// A whole answer has two clocks of the same length, of which either may be the first.
+/// Until the upstream begins there is one clock, for an answer in one piece too.
 #[tokio::test]
 async fn our_clocks_are_the_same_everywhere() {
-    for stream in [true, false] {
-        for api in APIS {
-            let silent = fine().head_after(PATIENCE);
-            let variables = [("REQUEST_TIMEOUT", "60"), ("MAX_RETRIES", "0")];
-            let gateway = Gateway::with(Dialect::ZaiWeb, silent, &variables).await;
-            let reply = api.ask(&gateway, &Question::new(stream)).await;
-            let failure = hear(api, reply).await.refused();
-            assert_eq!(failure.status, 504);
-            match api {
-                Api::Chat | Api::Responses => {
-                    assert_eq!(failure.kind.as_deref(), Some("upstream_error"), "{api:?}");
-                }
-                Api::Messages => assert_eq!(failure.kind.as_deref(), Some("timeout_error")),
-            }
-            let of_request = !stream && failure.message.contains("(REQUEST_TIMEOUT)");
-            assert!(of_request || failure.message.contains("within 60ms"), "{failure:?}");
-        }
+    let silent = fine().head_after(Duration::from_secs(600));
+    let late = Called(504, "upstream_error", "upstream_first_event_timeout", "timeout_error");
+    let mut all = Vec::new();
+    for (api, stream) in APIS.into_iter().flat_map(|api| [(api, true), (api, false)]) {
+        let variables = [("REQUEST_TIMEOUT", LONG)];
+        let gateway = Gateway::with(Dialect::ZaiWeb, silent.clone(), &variables).await;
+        let question = Question::new(stream);
+        let reply = gateway.out_of_time(0, api.ask(&gateway, &question)).await;
+        let (message, ..) = check(api, hear(api, reply).await.refused(), late);
+        assert!(message.contains("within 10s"), "{message}");
+        all.push(message);
     }
+    all.dedup();
+    assert_eq!(all.len(), 1, "{all:?}");
 }
 
 #[tokio::test]
