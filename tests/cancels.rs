@@ -106,12 +106,12 @@ async fn what_cannot_be_used_is_let_go_of_by_the_upstreams_fault() {
 }
 
 #[tokio::test]
-async fn limits_of_the_gateway_are_its_own_doing() {
+async fn an_answer_that_takes_too_long_is_the_upstreams_doing() {
     for variable in ["STREAM_TIMEOUT", "MAX_CONNECTION_TIME"] {
         for stream in [true, false] {
             let gateway = gateway(stuck(), &[(variable, LONG)]).await;
             gateway.out_of_time(1, ask(&gateway, json!({"stream": stream}))).await;
-            check(&gateway, variable, Some("gateway")).await;
+            check(&gateway, variable, Some("upstream")).await;
         }
     }
 }
