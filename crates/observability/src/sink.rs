@@ -261,31 +261,36 @@ fn dropped_line(count: u64) -> String {
 /// Escapes what could break or disguise a line on a terminal: JSON itself allows it in strings,
 /// and outside of strings it does not occur.
 fn harmless(json: String) -> String {
-    if !holds_harm(&json) {
-        return json;
-    }
-    let mut out = String::with_capacity(json.len() + 16);
-    for c in json.chars() {
-        if is_harmful(c) {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                // Writing to a string cannot fail.
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-        } else {
-            out.push(c);
+    let mut rest = json.as_str();
+    let Some(mut at) = harm(rest) else { return json };
+    let mut out = String::with_capacity(json.len() + 64);
+    loop {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        let mut chars = from.chars();
+        for unit in chars.next().unwrap_or_default().encode_utf16(&mut [0; 2]) {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+        rest = chars.as_str();
+        match harm(rest) {
+            Some(next) => at = next,
+            None => break,
         }
     }
+    out.push_str(rest);
     out
 }
 
-/// Whether something is harmful in it. By its bytes: most are of no character that could be.
-fn holds_harm(text: &str) -> bool {
-    text.bytes().enumerate().any(|(at, byte)| match byte {
+/// Where the first harmful character is. By bytes: most begin no character that could be one.
+fn harm(text: &str) -> Option<usize> {
+    let is_harm = |(at, byte)| match byte {
         0x7f => true,
         // The first bytes of the others. No character has one of these in its middle.
         0xc2 | 0xd8 | 0xe1 | 0xe2 | 0xef | 0xf3 => text[at..].starts_with(is_harmful),
         _ => false,
-    })
+    };
+    text.bytes().enumerate().position(is_harm)
 }
 
 /// Controls beyond those that JSON escapes itself, separators of lines, what turns the direction of
@@ -371,7 +376,7 @@ mod tests {
     fn what_is_harmful_is_found_by_its_first_byte() {
         for c in '\0'..=char::MAX {
             let text = format!("天{c}é");
-            assert_eq!(holds_harm(&text), is_harmful(c), "{c:?}");
+            assert_eq!(harm(&text), is_harmful(c).then_some(3), "{c:?}");
         }
     }
 
