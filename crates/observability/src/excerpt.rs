@@ -33,6 +33,10 @@ impl Excerpt {
     /// The text goes on.
     pub fn push(&mut self, text: &str) {
         self.bytes += text.len();
+        // Most texts are short.
+        if self.bytes <= self.half {
+            return self.head.push_str(text);
+        }
         let room = if self.tail.is_empty() { self.half - self.head.len() } else { 0 };
         let (head, rest) = text.split_at(text.floor_char_boundary(room));
         self.head.push_str(head);
@@ -72,7 +76,10 @@ impl fmt::Display for Excerpt {
 
 impl Serialize for Excerpt {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        if self.bytes == self.head.len() {
+            return serializer.serialize_str(&self.head);
+        }
+        serializer.serialize_str(&self.to_string())
     }
 }
 
