@@ -16,7 +16,7 @@ use tokio::sync::watch::Receiver;
 use tokio::task::coop::{has_budget_remaining, unconstrained};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use z2api_observability::{RequestRecord, Said};
-use z2api_stream_transform::{Encoder, Progress, Transform, TransformError};
+use z2api_stream_transform::{Encoder, Progress, Transform};
 use z2api_upstream_client::Failed;
 
 use crate::app::App;
@@ -150,24 +150,16 @@ impl<E: Encoder> Answer<E> {
                 Upstream::Streaming(hearing) => {
                     let Self { transform, encoder, kept, record, fresh, .. } = self;
                     let mut tee = Tee { sink: encoder, kept: kept.as_mut() };
-                    let mut outcome: Result<Progress, TransformError> = Ok(Progress::More);
-                    let mut count = 0;
-                    let polled = hearing.poll_events(cx, &mut |event| {
-                        count += 1;
-                        if matches!(outcome, Ok(Progress::More)) {
-                            outcome = transform.push(&event, &mut tee);
-                        }
-                    });
+                    let (count, heard) = hearing.poll_into(cx, transform, &mut tee);
                     *fresh |= count > 0;
                     if let Some(record) = record {
                         record.events(count);
                     }
-                    match (outcome, polled) {
-                        (Err(error), _) => self.fail(&ApiError::from(&error)),
-                        (Ok(Progress::Whole), _) | (_, Poll::Ready(None)) => self.end(),
-                        (_, Poll::Ready(Some(Err(error)))) => self.fail(&ApiError::from(&error)),
-                        (_, Poll::Ready(Some(Ok(())))) => {}
-                        (_, Poll::Pending) => return self.waits = true,
+                    match heard {
+                        Poll::Ready(Ok(Progress::More)) => {}
+                        Poll::Ready(Ok(Progress::Whole)) => self.end(),
+                        Poll::Ready(Err(error)) => self.fail(&error),
+                        Poll::Pending => return self.waits = true,
                     }
                 }
             }

@@ -4,8 +4,10 @@
 use std::task::{Context, Poll};
 
 use z2api_observability::Tries;
-use z2api_upstream_client::{Error, EventStream};
-use z2api_wire::event::Event;
+use z2api_stream_transform::{Progress, Sink, Transform, TransformError};
+use z2api_upstream_client::EventStream;
+
+use crate::error::ApiError;
 
 /// The events of one answer. Dropping it closes the upstream connection.
 #[derive(Debug)]
@@ -19,13 +21,30 @@ impl Hearing {
         Self { events, tries }
     }
 
-    /// As [`EventStream::poll_events`].
-    pub(crate) fn poll_events(
+    /// Says what there is, by way of the transform: how many events that were, and whether more of the
+    /// answer is to come.
+    pub(crate) fn poll_into(
         &mut self,
         cx: &mut Context<'_>,
-        each: &mut dyn FnMut(Event<'_>),
-    ) -> Poll<Option<Result<(), Error>>> {
-        self.events.poll_events(cx, each)
+        transform: &mut Transform,
+        sink: &mut impl Sink,
+    ) -> (u64, Poll<Result<Progress, ApiError>>) {
+        let mut count = 0;
+        let mut outcome: Result<Progress, TransformError> = Ok(Progress::More);
+        let polled = self.events.poll_events(cx, &mut |event| {
+            count += 1;
+            if matches!(outcome, Ok(Progress::More)) {
+                outcome = transform.push(&event, sink);
+            }
+        });
+        let heard = match (outcome, polled) {
+            (Err(error), _) => Poll::Ready(Err(ApiError::from(&error))),
+            (Ok(Progress::Whole), _) | (_, Poll::Ready(None)) => Poll::Ready(Ok(Progress::Whole)),
+            (_, Poll::Ready(Some(Err(error)))) => Poll::Ready(Err(ApiError::from(&error))),
+            (_, Poll::Ready(Some(Ok(())))) => Poll::Ready(Ok(Progress::More)),
+            (_, Poll::Pending) => Poll::Pending,
+        };
+        (count, heard)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::StatusCode;
 use tokio::time::{Instant, timeout_at};
 use z2api_observability::{RequestRecord, Said};
-use z2api_stream_transform::{Fold, Folded, Progress, Transform, TransformError};
+use z2api_stream_transform::{Fold, Folded, Progress, Transform};
 use z2api_upstream_client::Client;
 use z2api_wire::chat::Chat;
 
@@ -92,23 +92,10 @@ impl Gathered<'_> {
         loop {
             let Self { transform, fold, kept, record } = self;
             let mut tee = Tee { sink: fold, kept: kept.as_mut() };
-            let mut outcome: Result<Progress, TransformError> = Ok(Progress::More);
-            let mut count = 0;
-            let polled = hearing.poll_events(cx, &mut |event| {
-                count += 1;
-                if matches!(outcome, Ok(Progress::More)) {
-                    outcome = transform.push(&event, &mut tee);
-                }
-            });
+            let (count, heard) = hearing.poll_into(cx, transform, &mut tee);
             record.events(count);
-            match (outcome, polled) {
-                (Err(error), _) => return Poll::Ready(Err(ApiError::from(&error))),
-                (Ok(Progress::Whole), _) | (_, Poll::Ready(None)) => return Poll::Ready(Ok(())),
-                (_, Poll::Ready(Some(Err(error)))) => {
-                    return Poll::Ready(Err(ApiError::from(&error)));
-                }
-                (_, Poll::Ready(Some(Ok(())))) => {}
-                (_, Poll::Pending) => return Poll::Pending,
+            if let Progress::Whole = ready!(heard)? {
+                return Poll::Ready(Ok(()));
             }
         }
     }

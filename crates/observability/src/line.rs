@@ -62,10 +62,6 @@ pub(crate) struct Options {
     pub(crate) max_tokens: Option<u64>,
 }
 
-fn none_left_out(count: &usize) -> bool {
-    *count == 0
-}
-
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
@@ -168,6 +164,6 @@ pub(crate) struct ResponseLine<'a> {
     #[serde(skip_serializing_if = "<[Call]>::is_empty")]
     pub(crate) tool_calls: &'a [Call],
     /// How many more there were.
-    #[serde(skip_serializing_if = "none_left_out")]
-    pub(crate) tool_calls_left_out: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) tool_calls_left_out: u64,
 }

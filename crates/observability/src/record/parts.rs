@@ -78,7 +78,7 @@ pub struct Said {
     pub(super) content: Excerpt,
     pub(super) reasoning: Excerpt,
     pub(super) calls: Vec<Call>,
-    pub(super) calls_left_out: usize,
+    pub(super) calls_left_out: u64,
 }
 
 impl Default for Said {
@@ -104,7 +104,7 @@ impl Said {
         let call = match self.calls.iter().rposition(|call| call.index == index) {
             Some(known) => &mut self.calls[known],
             None if self.calls.len() == MAX_CALLS => {
-                self.calls_left_out += usize::from(id.is_some() || name.is_some());
+                self.calls_left_out += u64::from(id.is_some() || name.is_some());
                 return;
             }
             None => self.calls.push_mut(Call {
